@@ -1,0 +1,51 @@
+"""`python -m service`: the web process. Every configuration problem at once, then exit 2."""
+
+import sys
+
+import uvicorn
+
+from service import config
+from service.server import HeadTimeoutProtocol
+
+# A shot may take the longest window; what is slower than that is cut at shutdown.
+SHUTDOWN_SECONDS = 65
+KEEP_ALIVE_SECONDS = 30
+RELOADED = ["service", "sql", "web"]
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    try:
+        settings = config.from_environment()
+    except config.ConfigError as error:
+        sys.exit(_complain(str(error)))
+    uvicorn.run(
+        "service.app:app_from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.processes,
+        loop="uvloop",
+        http=HeadTimeoutProtocol,
+        ws="none",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        reload=settings.reload,
+        reload_dirs=RELOADED if settings.reload else None,
+        reload_includes=["*.py", "*.sql"] if settings.reload else None,
+    )
+
+
+def _complain(problems: str) -> int:
+    sys.stderr.write(f"photoslot cannot start:\n{problems}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    main()

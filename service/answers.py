@@ -1,0 +1,185 @@
+"""How a picture goes back to the device: as itself or as JSON, in bounded time, and noting whether
+the device was still there."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from service import queries
+from service.db import Database
+from service.errors import DatabaseUnavailable
+from service.queries import Stages
+from service.state import State
+from service.telemetry import UNDELIVERED
+
+SEND_TOTAL_SECONDS = 60.0
+CHUNK_BYTES = 256 * 1024
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished picture in memory."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+
+
+class Device:
+    """The other end of the connection, watched once its upload is complete."""
+
+    def __init__(self, watcher: "asyncio.Task[None]") -> None:
+        self._watcher = watcher
+
+    @property
+    def is_there(self) -> bool:
+        """False once the device has hung up."""
+        return not self._watcher.done()
+
+    def forget(self) -> None:
+        """Stop watching."""
+        self._watcher.cancel()
+
+
+@contextmanager
+def watch(request: Request[State]) -> Iterator[Device]:
+    """Watch for the device hanging up. Stops with an error in the block; otherwise the answer that
+    was made in it goes on watching while it is sent."""
+    device = Device(asyncio.create_task(_until_disconnect(request.receive)))
+    try:
+        yield device
+    except BaseException:
+        device.forget()
+        raise
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def headers(public_base_url: str, job_id: UUID) -> dict[str, str]:
+    """The headers of every answer that carries a picture."""
+    return {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Job-Id": str(job_id),
+        "Link": f'<{result_url(public_base_url, job_id)}>; rel="canonical"',
+    }
+
+
+def result_url(public_base_url: str, job_id: UUID) -> str:
+    """The public link of a job's picture."""
+    return f"{public_base_url}/public/results/{job_id}"
+
+
+def server_timing(stages: Stages) -> str:
+    """`Server-Timing` of the stages that were reached, in milliseconds."""
+    reached = {
+        "upload": stages.upload,
+        "queue": stages.queue,
+        "provider": stages.provider,
+        "store": stages.store,
+    }
+    return ", ".join(f"{name};dur={ms}" for name, ms in reached.items() if ms is not None)
+
+
+def picture(
+    request: Request[State],
+    job_id: UUID,
+    picture: Picture,
+    headers: Mapping[str, str],
+    expires_at: datetime | None,
+    device: Device,
+) -> Response:
+    """The picture itself; with `Accept: application/json` a description of it."""
+    db, base = request.state["db"], request.state["config"].public_base_url
+    if not _wants_json(request.headers.get("accept", "")):
+        return PictureResponse(db, job_id, picture, headers, device)
+    device.forget()
+    described = {
+        "job_id": str(job_id),
+        "status": "done",
+        "result_url": result_url(base, job_id) if expires_at else None,
+        "expires_at": expires_at.isoformat() if expires_at else None,
+        "mime": picture.mime,
+        "bytes": len(picture.data),
+        "width": picture.width,
+        "height": picture.height,
+    }
+    return JSONResponse(described, headers=dict(headers))
+
+
+def _wants_json(accept: str) -> bool:
+    kinds = {part.split(";")[0].strip().lower() for part in accept.split(",")}
+    return "application/json" in kinds and not any(kind.startswith("image/") for kind in kinds)
+
+
+class PictureResponse(Response):
+    """Sends a picture in blocks within SEND_TOTAL_SECONDS; a device that left is noted."""
+
+    def __init__(
+        self,
+        db: Database,
+        job_id: UUID,
+        picture: Picture,
+        headers: Mapping[str, str],
+        device: Device,
+    ) -> None:
+        self.status_code = 200
+        self.media_type = picture.mime
+        self.background = None
+        self.body = picture.data
+        self.init_headers(headers)
+        self._db = db
+        self._job_id = job_id
+        self._device = device
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(SEND_TOTAL_SECONDS):
+                await self._send_blocks(send)
+            delivered = True
+        except (TimeoutError, _DeviceGone):
+            delivered = False
+        finally:
+            self._device.forget()
+        scope["line"]["delivered"] = delivered
+        if not delivered:
+            await self._note_undelivered()
+
+    async def _send_blocks(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        blocks = memoryview(self.body)
+        for start in range(0, len(blocks), CHUNK_BYTES):
+            self._check()
+            block = bytes(blocks[start : start + CHUNK_BYTES])
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+        self._check()
+        await send({"type": "http.response.body"})
+
+    def _check(self) -> None:
+        if not self._device.is_there:
+            raise _DeviceGone
+
+    async def _note_undelivered(self) -> None:
+        UNDELIVERED.inc()
+        try:
+            await queries.job_undelivered(self._db, self._job_id)
+        except DatabaseUnavailable as error:
+            log.error("job.not_undelivered", job_id=str(self._job_id), why=error.private)
+
+
+class _DeviceGone(Exception):
+    """The device hung up before it had the whole picture."""

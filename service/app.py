@@ -1,0 +1,158 @@
+"""The roof: every route on one screen, the layers around them, what lives with the process."""
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service import config as configuration
+from service import ingest, queries, results, status
+from service.config import Config
+from service.crypto import PasswordMemory
+from service.db import open_database
+from service.errors import InvalidRequest, MethodNotAllowed, NotFound, PhotoslotError
+from service.layers import LingeringClose, UnexpectedErrors
+from service.media import Media
+from service.providers.wire import open_client
+from service.state import Intake, State
+from service.telemetry import REFUSALS, AccessLog, set_up_logging
+from service.threads import Threads
+
+INTERRUPT_GRACE_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+ROUTES = [
+    # devices
+    Route("/api/ingest/{slot_id}", ingest.receive, methods=["POST"]),
+    Route("/ingest/{slot_id}", ingest.receive, methods=["POST"]),
+    # public
+    Route("/public/results/{job_id}", results.show, methods=["GET"]),
+    Route("/public/results/{job_id}/preview", results.show_preview, methods=["GET"]),
+    Route("/api/jobs/{job_id}", results.show_job, methods=["GET"]),
+    # machines
+    Route("/livez", status.livez, methods=["GET"]),
+    Route("/healthz", status.healthz, methods=["GET"]),
+    Route("/metrics", status.metrics, methods=["GET"]),
+]
+
+
+def create_app(config: Config) -> Starlette:
+    """The service as an ASGI application."""
+    set_up_logging(config.log_level)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        async with open_state(config) as state:
+            yield state
+
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(AccessLog),
+            Middleware(LingeringClose),
+            Middleware(UnexpectedErrors),
+        ],
+        exception_handlers={PhotoslotError: refuse, HTTPException: refuse},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def app_from_environment() -> Starlette:
+    """The factory a server process calls."""
+    return create_app(configuration.from_environment())
+
+
+@asynccontextmanager
+async def open_state(config: Config) -> AsyncIterator[State]:
+    """Open everything that outlives a request, heal what a killed process left, close it again."""
+    media, threads = Media(config.media_root), Threads()
+    media.prepare()
+    async with (
+        open_database(config.database_url, config.db_pool_size) as db,
+        open_client(max_connections=config.max_in_flight) as client,
+    ):
+        state = State(
+            config=config,
+            db=db,
+            media=media,
+            client=client,
+            threads=threads,
+            passwords=PasswordMemory(threads.passwords),
+            intake=Intake(config, media),
+        )
+        await _check_schema(state)
+        await _heal(state)
+        restore = _refuse_shots_on_sigterm(state["intake"])
+        try:
+            yield state
+        finally:
+            restore()
+            threads.shutdown()
+
+
+async def _check_schema(state: State) -> None:
+    found, wanted = await queries.house_schema(state["db"]), status.newest_migration()
+    if found != wanted:
+        raise RuntimeError(
+            f"the database has the schema {found}, this code needs {wanted}: run bin/migrate"
+        )
+
+
+async def _heal(state: State) -> None:
+    """End the jobs and remove the temporary files of processes that died."""
+    interrupted = await queries.jobs_interrupt(state["db"], INTERRUPT_GRACE_SECONDS)
+    longest = 60 + state["config"].temp_ttl_seconds
+    swept = state["media"].sweep_temp(longest)
+    if interrupted or swept:
+        log.warning("healed", interrupted_jobs=len(interrupted), removed_files=swept)
+
+
+def _refuse_shots_on_sigterm(intake: Intake) -> Callable[[], None]:
+    """From SIGTERM on no new shot is taken; the server's own handler then lets running ones end.
+    Gives the function that takes this back."""
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        intake.shutting_down = True
+        if callable(previous):
+            previous(number, frame)
+
+    try:
+        signal.signal(signal.SIGTERM, on_sigterm)
+    except ValueError:
+        # Only the main thread may set handlers; a test that runs the app elsewhere gets no signals.
+        return lambda: None
+    return lambda: None if previous is None else _restore(previous)
+
+
+def _restore(previous: "signal._HANDLER") -> None:
+    signal.signal(signal.SIGTERM, previous)
+
+
+async def refuse(request: Request[Any], error: Exception) -> Response:
+    """Every refusal in the one JSON shape, with one counter and a reason in the request's line."""
+    answer = error if isinstance(error, PhotoslotError) else _from_http(error)
+    REFUSALS.labels(answer.reason).inc()
+    request.scope["line"].update(reason=answer.reason, why=answer.private)
+    return JSONResponse(answer.body(), answer.status, answer.all_headers())
+
+
+def _from_http(error: Exception) -> PhotoslotError:
+    """Starlette's own 404 and 405, with their headers."""
+    assert isinstance(error, HTTPException)
+    kinds: dict[int, type[PhotoslotError]] = {404: NotFound, 405: MethodNotAllowed}
+    answer = kinds.get(error.status_code, InvalidRequest)()
+    answer.headers.update(error.headers or {})
+    return answer

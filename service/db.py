@@ -1,0 +1,216 @@
+"""The pool, and the loader of named statements.
+
+A statement lives in `sql/<noun>.sql`: a line `-- name: noun_verb`, comments that say what it is for
+and what its parameters are, then PostgreSQL with native `$1`. The query layer runs it by that name.
+What asyncpg raises when the database is away, full or locked leaves here as `DatabaseUnavailable`.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from service.errors import DatabaseUnavailable
+
+SQL_FOLDER = Path(__file__).parent.parent / "sql"
+CONNECT_SECONDS = 1.5
+ACQUIRE_SECONDS = 1.8
+STATEMENT_SECONDS = 5.0
+LOCK_TIMEOUT_MS = 2000
+
+_STATEMENT = re.compile(r"^-- name: (?P<name>\w+)\n(?P<text>.*?)(?=^-- name: |\Z)", re.M | re.S)
+_WRITES = re.compile(r"^\s*(insert|update|delete)\b|\b(insert into|delete from|for update)\b", re.M)
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+)
+BROKEN_CONNECTION = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One named statement; `writes` is true unless repeating it is harmless."""
+
+    name: str
+    comment: str
+    text: str
+
+    @property
+    def writes(self) -> bool:
+        return _WRITES.search(self.text) is not None
+
+
+def load_statements(folder: Path = SQL_FOLDER) -> dict[str, Statement]:
+    """Every statement under `folder` by name; raises `ValueError` for a name used twice."""
+    statements: dict[str, Statement] = {}
+    for path in sorted(folder.glob("*.sql")):
+        for name, body in _STATEMENT.findall(path.read_text()):
+            if name in statements:
+                raise ValueError(f"statement {name} is defined twice, again in {path.name}")
+            comment, text = _split_comment(body)
+            statements[name] = Statement(name, comment, text)
+    return statements
+
+
+def _split_comment(body: str) -> tuple[str, str]:
+    lines = body.strip().splitlines()
+    first = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    comment = " ".join(line.removeprefix("--").strip() for line in lines[:first])
+    return comment, "\n".join(lines[first:]).rstrip(";")
+
+
+class Session:
+    """Runs statements on one connection, inside a transaction."""
+
+    def __init__(self, connection: Any, statements: Mapping[str, Statement]) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    async def one(self, name: str, *args: object) -> asyncpg.Record | None:
+        """The only row, or None."""
+        row: asyncpg.Record | None = await self._connection.fetchrow(
+            self._statements[name].text, *args
+        )
+        return row
+
+    async def many(self, name: str, *args: object) -> list[asyncpg.Record]:
+        """All rows."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(
+            self._statements[name].text, *args
+        )
+        return rows
+
+    async def value(self, name: str, *args: object) -> Any:
+        """The first column of the only row, or None."""
+        return await self._connection.fetchval(self._statements[name].text, *args)
+
+    async def run(self, name: str, *args: object) -> int:
+        """Run a statement without a result; gives the number of rows it touched."""
+        tag = await self._connection.execute(self._statements[name].text, *args)
+        last = tag.split()[-1]
+        return int(last) if last.isdigit() else 0
+
+
+class Database:
+    """The pool. A connection is held for one statement, or for one short transaction."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+        self.statements = load_statements()
+
+    async def one(self, name: str, *args: object) -> asyncpg.Record | None:
+        """The only row, or None."""
+        row: asyncpg.Record | None = await self._on_some_connection("one", name, args)
+        return row
+
+    async def many(self, name: str, *args: object) -> list[asyncpg.Record]:
+        """All rows."""
+        rows: list[asyncpg.Record] = await self._on_some_connection("many", name, args)
+        return rows
+
+    async def value(self, name: str, *args: object) -> Any:
+        """The first column of the only row, or None."""
+        return await self._on_some_connection("value", name, args)
+
+    async def run(self, name: str, *args: object) -> int:
+        """Run a statement without a result; gives the number of rows it touched."""
+        touched: int = await self._on_some_connection("run", name, args)
+        return touched
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """A `Session` whose statements happen together or not at all."""
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                async with connection.transaction():
+                    yield Session(connection, self.statements)
+        except AWAY as error:
+            raise _unavailable(error) from error
+
+    def busy(self) -> int:
+        """Connections in use now."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    async def _on_some_connection(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
+        """After a restart of PostgreSQL the pool may still hold dead connections: a statement
+        that only reads is tried once more on another one."""
+        try:
+            try:
+                return await self._try(verb, name, args)
+            except BROKEN_CONNECTION:
+                if self.statements[name].writes:
+                    raise
+                await self._pool.expire_connections()
+                return await self._try(verb, name, args)
+        except AWAY as error:
+            raise _unavailable(error) from error
+
+    async def _try(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            return await getattr(Session(connection, self.statements), verb)(name, *args)
+
+
+@asynccontextmanager
+async def open_database(url: str, size: int) -> AsyncIterator[Database]:
+    """A `Database` over at most `size` connections; raises `DatabaseUnavailable`."""
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=min(2, size),
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            max_inactive_connection_lifetime=60,
+            init=_prepare_connection,
+            reset=_keep_session,
+            server_settings={
+                "application_name": "photoslot",
+                "lock_timeout": str(LOCK_TIMEOUT_MS),
+                "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
+                "timezone": "UTC",
+            },
+        )
+    except AWAY as error:
+        raise _unavailable(error) from error
+    try:
+        yield Database(pool)
+    finally:
+        pool.terminate()
+
+
+async def _prepare_connection(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
+
+
+async def _keep_session(_connection: Any) -> None:
+    """No statement leaves session state behind, so the reset between two users of a connection,
+    a round trip, is left out."""
+
+
+def _unavailable(error: BaseException) -> DatabaseUnavailable:
+    return DatabaseUnavailable(private=f"{type(error).__name__}: {error}")

@@ -1,0 +1,337 @@
+"""Every way a request can be refused, as one family.
+
+PhotoslotError                         500 internal_error
+├── InvalidRequest                     400 invalid_request
+├── InvalidPassword                    401 invalid_password
+├── NotFound                           404 not_found
+│   ├── SlotNotFound                   404 slot_not_found
+│   ├── SlotDisabled                   404 slot_disabled
+│   ├── JobNotFound                    404 job_not_found
+│   └── ResultNotFound                 404 result_not_found
+├── MethodNotAllowed                   405 method_not_allowed
+├── UploadTimeout                      408 upload_timeout
+├── ResultExpired                      410 result_expired
+├── PayloadTooLarge                    413 payload_too_large
+├── ImageTooLarge                      413 image_too_large
+├── UnsupportedMediaType               415 unsupported_media_type
+├── InvalidImage                       415 invalid_image
+├── IdempotencyConflict                422 idempotency_conflict
+├── TryLater                           429, 503 with Retry-After
+│   ├── SlotBusy                       429 slot_busy
+│   ├── ProviderBusy                   429 provider_busy
+│   ├── RateLimited                    429 rate_limited
+│   ├── QuotaExceeded                  429 quota_exceeded
+│   ├── NotConfigured                  503 not_configured
+│   ├── Overloaded                     503 overloaded
+│   ├── DatabaseUnavailable            503 database_unavailable
+│   ├── StorageError                   503 storage_error
+│   └── ShuttingDown                   503 shutting_down
+├── StorageFull                        507 storage_full
+├── ClientClosed                       499 client_closed (never sent: nobody listens)
+├── Interrupted                        503 interrupted (the process that ran the shot died)
+└── ProviderFailure                    what the AI service did
+    ├── ContentBlocked                 422 content_blocked
+    ├── ProviderError                  502 provider_error
+    ├── ProviderNoImage                502 provider_no_image
+    ├── ProviderBadResponse            502 provider_bad_response
+    ├── ProviderUnavailable            503 provider_unavailable
+    ├── ProviderQuota                  503 provider_quota
+    ├── ProviderAuth                   503 provider_auth
+    └── ProviderTimeout                504 provider_timeout
+"""
+
+from typing import ClassVar
+
+RETRY_AFTER_SECONDS = 5
+MAX_REASON_TEXT = 300
+
+
+class PhotoslotError(Exception):
+    """Something went wrong on our side. The reference in X-Request-Id helps us find it."""
+
+    status: ClassVar[int] = 500
+    reason: ClassVar[str] = "internal_error"
+
+    def __init__(self, details: str | None = None, *, private: str | None = None) -> None:
+        """`details` is the sentence the caller reads (default: the class's docstring);
+        `private` is for the log and the journal only."""
+        self.details = details or _first_paragraph(type(self))
+        self.private = private
+        self.job_id: str | None = None
+        self.headers: dict[str, str] = {}
+        super().__init__(self.details)
+
+    @property
+    def outcome(self) -> str:
+        """The terminal status of a job that ends this way: `failed` or `timeout`."""
+        return "timeout" if self.status == 504 else "failed"
+
+    def body(self) -> dict[str, str | None]:
+        """The one JSON shape of every refusal."""
+        return {
+            "status": "timeout" if self.status == 504 else "error",
+            "failure_reason": self.reason,
+            "details": self.details,
+            "job_id": self.job_id,
+        }
+
+    def all_headers(self) -> dict[str, str]:
+        """Reason, job and whatever the class adds, as response headers."""
+        headers = {"X-Failure-Reason": self.reason, "Cache-Control": "no-store"} | self.headers
+        return headers | ({"X-Job-Id": self.job_id} if self.job_id else {})
+
+
+def _first_paragraph(cls: type) -> str:
+    return " ".join((cls.__doc__ or cls.__name__).split("\n\n")[0].split())
+
+
+class InvalidRequest(PhotoslotError):
+    """The request could not be read."""
+
+    status, reason = 400, "invalid_request"
+
+
+class InvalidPassword(PhotoslotError):
+    """The password of this slot is missing or wrong."""
+
+    status, reason = 401, "invalid_password"
+
+
+class NotFound(PhotoslotError):
+    """There is nothing at this address."""
+
+    status, reason = 404, "not_found"
+
+
+class SlotNotFound(NotFound):
+    """There is no such slot: slots are slot-001 to slot-015."""
+
+    reason = "slot_not_found"
+
+
+class SlotDisabled(NotFound):
+    """This slot is switched off. An admin can switch it on."""
+
+    reason = "slot_disabled"
+
+
+class JobNotFound(NotFound):
+    """There is no job with this id."""
+
+    reason = "job_not_found"
+
+
+class ResultNotFound(NotFound):
+    """There is no picture at this address."""
+
+    reason = "result_not_found"
+
+
+class MethodNotAllowed(PhotoslotError):
+    """This address does not take this method."""
+
+    status, reason = 405, "method_not_allowed"
+
+
+class UploadTimeout(PhotoslotError):
+    """The upload took so long that no time was left to edit the picture."""
+
+    status, reason = 408, "upload_timeout"
+
+
+class ResultExpired(PhotoslotError):
+    """This picture was kept for its time and is gone."""
+
+    status, reason = 410, "result_expired"
+
+
+class PayloadTooLarge(PhotoslotError):
+    """The file is larger than this slot takes."""
+
+    status, reason = 413, "payload_too_large"
+
+
+class ImageTooLarge(PhotoslotError):
+    """The picture has more pixels than this house takes."""
+
+    status, reason = 413, "image_too_large"
+
+
+class UnsupportedMediaType(PhotoslotError):
+    """Send multipart/form-data with a JPEG, PNG, WebP or HEIC picture."""
+
+    status, reason = 415, "unsupported_media_type"
+
+
+class InvalidImage(PhotoslotError):
+    """The picture is cut or broken."""
+
+    status, reason = 415, "invalid_image"
+
+
+class IdempotencyConflict(PhotoslotError):
+    """This Idempotency-Key was used before with another picture."""
+
+    status, reason = 422, "idempotency_conflict"
+
+
+class TryLater(PhotoslotError):
+    """Try again later."""
+
+    status, reason = 503, "overloaded"
+
+    def __init__(
+        self,
+        details: str | None = None,
+        *,
+        private: str | None = None,
+        retry_after: int = RETRY_AFTER_SECONDS,
+    ) -> None:
+        """`retry_after` in whole seconds."""
+        super().__init__(details, private=private)
+        self.headers["Retry-After"] = str(retry_after)
+
+
+class SlotBusy(TryLater):
+    """This slot already works on as many shots as it may."""
+
+    status, reason = 429, "slot_busy"
+
+
+class ProviderBusy(TryLater):
+    """The AI provider already works on as many shots as it may."""
+
+    status, reason = 429, "provider_busy"
+
+
+class RateLimited(TryLater):
+    """Too many wrong passwords from this address. Wait, then try the right one."""
+
+    status, reason = 429, "rate_limited"
+
+
+class QuotaExceeded(TryLater):
+    """This slot has used its shots of the day."""
+
+    status, reason = 429, "quota_exceeded"
+
+
+class NotConfigured(TryLater):
+    """This slot cannot take shots yet: an admin has to finish its configuration."""
+
+    reason = "not_configured"
+
+
+class Overloaded(TryLater):
+    """The house works on as many shots as it can."""
+
+    reason = "overloaded"
+
+
+class DatabaseUnavailable(TryLater):
+    """The database does not answer."""
+
+    reason = "database_unavailable"
+
+
+class StorageError(TryLater):
+    """The folder for pictures cannot be used."""
+
+    reason = "storage_error"
+
+
+class ShuttingDown(TryLater):
+    """The service is being restarted."""
+
+    reason = "shutting_down"
+
+
+class StorageFull(PhotoslotError):
+    """The disk for pictures is full."""
+
+    status, reason = 507, "storage_full"
+
+
+class ClientClosed(PhotoslotError):
+    """The device hung up while it was sending."""
+
+    status, reason = 499, "client_closed"
+
+
+class Interrupted(TryLater):
+    """The process that worked on this shot was stopped. Send the shot again."""
+
+    reason = "interrupted"
+
+
+class ProviderFailure(PhotoslotError):
+    """The AI provider could not edit this picture."""
+
+    status, reason = 502, "provider_error"
+    # True once the call may have been charged although no picture came of it.
+    maybe_billed = False
+
+
+class ContentBlocked(ProviderFailure):
+    """The AI provider declines this picture. Take another one or change the style."""
+
+    status, reason = 422, "content_blocked"
+
+
+class ProviderError(ProviderFailure):
+    """The AI provider refused the order. An admin finds its words in the journal."""
+
+    reason = "provider_error"
+
+
+class ProviderNoImage(ProviderFailure):
+    """The AI provider answered without a picture."""
+
+    reason = "provider_no_image"
+
+
+class ProviderBadResponse(ProviderFailure):
+    """The AI provider sent something that is not a usable picture."""
+
+    reason = "provider_bad_response"
+
+
+class _ProviderLater(ProviderFailure, TryLater):
+    """The AI provider cannot work now."""
+
+
+class ProviderUnavailable(_ProviderLater):
+    """The AI provider cannot be reached or is overloaded."""
+
+    status, reason = 503, "provider_unavailable"
+
+
+class ProviderQuota(_ProviderLater):
+    """The account at the AI provider has used what it may use."""
+
+    status, reason = 503, "provider_quota"
+
+
+class ProviderAuth(_ProviderLater):
+    """The AI provider does not accept our key. An admin has to set a right one."""
+
+    status, reason = 503, "provider_auth"
+
+
+class ProviderTimeout(ProviderFailure):
+    """The AI provider did not answer inside the window. The call may still be billed."""
+
+    status, reason = 504, "provider_timeout"
+
+
+def by_reason(reason: str) -> type[PhotoslotError]:
+    """The class of a reason found in the journal; PhotoslotError for one nobody knows."""
+    return next((cls for cls in family() if cls.reason == reason), PhotoslotError)
+
+
+def family(root: type[PhotoslotError] = PhotoslotError) -> list[type[PhotoslotError]]:
+    """Every class that can be raised, most general first."""
+    found = [] if root.__name__.startswith("_") else [root]
+    for child in root.__subclasses__():
+        found += family(child)
+    return found

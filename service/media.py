@@ -1,0 +1,146 @@
+"""Files under MEDIA_ROOT: where they lie, how they are kept, opened and removed.
+
+`temp/` holds what a running shot needs and nothing else; `results/` and `previews/` hold what a row
+of `media_object` names. A file gets its public name only when it is complete: written aside in
+`temp/`, flushed to disk, renamed.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+import structlog
+
+from service.errors import PhotoslotError, StorageError, StorageFull
+
+PURPOSES = ("upload", "photo")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+log = structlog.get_logger()
+
+EXTENSIONS = {
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/heic": "heic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The folder of one house. Paths in rows are relative to `root`."""
+
+    root: Path
+
+    def prepare(self) -> None:
+        """Make the folders; raises `StorageError` where they cannot be written."""
+        with disk_errors():
+            for folder in ("temp", "results", "previews", "templates"):
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+            probe = self.root / "temp" / f".probe-{os.getpid()}"
+            probe.write_bytes(b"photoslot")
+            probe.unlink()
+
+    @contextmanager
+    def workbench(self, job_id: UUID) -> Iterator["Workbench"]:
+        """The temporary files of one shot; they die with the block, in every ending."""
+        bench = Workbench(self.root / "temp", str(job_id))
+        try:
+            yield bench
+        finally:
+            bench.clear()
+
+    def keep(self, kind: str, job_id: UUID, mime: str, data: bytes) -> tuple[str, bytes]:
+        """Write a complete file under its public name; gives its relative path and SHA-256.
+        Blocks until the disk has it. Raises `StorageFull`, `StorageError`."""
+        relative = f"{kind}/{str(job_id)[:2]}/{job_id}.{EXTENSIONS[mime]}"
+        target = self.root / relative
+        aside = self.root / "temp" / f"{job_id}.{kind}.part"
+        with disk_errors():
+            try:
+                target.parent.mkdir(exist_ok=True)
+                with aside.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                aside.rename(target)
+                _sync_folder(target.parent)
+            finally:
+                aside.unlink(missing_ok=True)
+        return relative, hashlib.sha256(data).digest()
+
+    def path(self, relative: str) -> Path:
+        """The absolute path of a row's file."""
+        return self.root / relative
+
+    def free_bytes(self) -> int:
+        """Free space for us on the disk of MEDIA_ROOT; raises `StorageError`."""
+        with disk_errors():
+            return shutil.disk_usage(self.root / "temp").free
+
+    def sweep_temp(self, older_than_seconds: float) -> int:
+        """Remove what shots of dead processes left in `temp/`; the number of files."""
+        oldest = time.time() - older_than_seconds
+        removed = 0
+        for path in (self.root / "temp").iterdir():
+            with suppress(FileNotFoundError):
+                if path.is_file() and path.stat().st_mtime < oldest:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """The temporary files of one shot, named after its job."""
+
+    folder: Path
+    stem: str
+
+    def path(self, purpose: str) -> Path:
+        """`temp/{job}.{purpose}`, one of PURPOSES."""
+        return self.folder / f"{self.stem}.{purpose}"
+
+    def clear(self) -> None:
+        """Remove every file of this shot that still exists."""
+        for purpose in PURPOSES:
+            try:
+                self.path(purpose).unlink(missing_ok=True)
+            except OSError as error:
+                log.error("media.remove_failed", file=f"{self.stem}.{purpose}", error=str(error))
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file for writing, unbuffered; raises `StorageFull`, `StorageError`."""
+    with disk_errors():
+        return path.open("xb", buffering=0)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn the disk's errors into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_failure(error) from error
+
+
+def disk_failure(error: OSError) -> PhotoslotError:
+    """`StorageFull` for a full disk or quota, `StorageError` for everything else."""
+    cause = StorageFull if error.errno in FULL else StorageError
+    return cause(private=f"{type(error).__name__}: {error.strerror}")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

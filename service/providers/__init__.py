@@ -1,0 +1,168 @@
+"""The AI providers: one file and one line here for each.
+
+`edit()` runs a slot's plan inside what is left of the window and notes every call it makes.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import httpx
+import msgspec
+
+from service.config import ProviderAccount
+from service.errors import (
+    ImageTooLarge,
+    InvalidImage,
+    NotConfigured,
+    PhotoslotError,
+    ProviderBadResponse,
+    ProviderFailure,
+    ProviderTimeout,
+    UnsupportedMediaType,
+)
+from service.images import ImageInfo, Photo, inspect, without_metadata
+from service.providers import gemini
+from service.providers.base import Order, Picture, Provider
+from service.telemetry import ATTEMPTS, PROVIDER_SECONDS
+from service.threads import in_thread
+
+REGISTRY: Mapping[str, Provider] = {provider.name: provider for provider in (gemini.PROVIDER,)}
+
+MIN_RESULT_SIDE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a slot orders, checked: the driver, the operation, its typed settings."""
+
+    provider: Provider
+    account: ProviderAccount
+    operation: str
+    settings: msgspec.Struct
+
+    @property
+    def model(self) -> str:
+        return self.provider.model_of(self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of a provider as the journal keeps it. `started_ms` counts from the first call."""
+
+    provider: str
+    model: str
+    outcome: str
+    started_ms: int
+    ms: int
+    maybe_billed: bool = False
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    details: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A usable picture: its bytes upright and without metadata, and who made it."""
+
+    data: bytes
+    info: ImageInfo
+    provider: str
+
+
+def plan(
+    provider: str,
+    operation: str,
+    settings: Mapping[str, Any],
+    accounts: Mapping[str, ProviderAccount],
+) -> Plan:
+    """Check a slot's plan. Raises `NotConfigured` for one that cannot run."""
+    driver = REGISTRY.get(provider)
+    if driver is None or operation not in driver.operations:
+        raise NotConfigured(
+            f"This slot's provider or operation is unknown: {provider} {operation}."
+        )
+    account = accounts[provider]
+    if not account.api_key:
+        raise NotConfigured(f"There is no API key for {provider}. An admin has to set it.")
+    try:
+        typed = msgspec.convert(settings, driver.operations[operation].settings)
+    except msgspec.ValidationError as error:
+        raise NotConfigured(f"The settings of this slot do not fit {operation}: {error}") from None
+    return Plan(driver, account, operation, typed)
+
+
+async def edit(
+    plan: Plan,
+    photo: Photo,
+    *,
+    client: httpx.AsyncClient,
+    threads: ThreadPoolExecutor,
+    max_pixels: int,
+    deadline: float,
+    attempts: list[Attempt],
+) -> Edited:
+    """Have the photo edited before `deadline` (loop time); every call is added to `attempts`, also
+    when this raises `ProviderFailure`."""
+    started = time.perf_counter()
+    picture: Picture | None = None
+    failure: PhotoslotError | None = None
+    try:
+        async with asyncio.timeout_at(deadline):
+            picture = await plan.provider.edit(
+                client, plan.account, Order(plan.operation, plan.settings, photo)
+            )
+            data, info = await _usable(picture.data, threads, max_pixels)
+            return Edited(data, info, plan.provider.name)
+    except TimeoutError:
+        failure = ProviderTimeout()
+        failure.maybe_billed = True
+        raise failure from None
+    except PhotoslotError as error:
+        failure = error
+        raise
+    finally:
+        attempt = _attempt(plan, started, picture, failure)
+        attempts.append(attempt)
+        PROVIDER_SECONDS.labels(attempt.provider).observe(attempt.ms / 1000)
+        ATTEMPTS.labels(attempt.provider, attempt.model, attempt.outcome).inc()
+
+
+async def _usable(
+    data: bytes, threads: ThreadPoolExecutor, max_pixels: int
+) -> tuple[bytes, ImageInfo]:
+    """A picture worth handing on: decodable, of sane size, upright and bare."""
+    try:
+        info = await in_thread(threads, inspect, data, max_pixels)
+        if min(info.width, info.height) < MIN_RESULT_SIDE:
+            raise ProviderBadResponse(private=f"a picture of {info.width}x{info.height}")
+        if info.has_metadata or info.mime == "image/heic":
+            data = await in_thread(threads, without_metadata, data)
+            info = await in_thread(threads, inspect, data, max_pixels)
+        return data, info
+    except (UnsupportedMediaType, InvalidImage, ImageTooLarge) as error:
+        bad = ProviderBadResponse(private=f"the picture is unusable: {error.details}")
+        bad.maybe_billed = True
+        raise bad from error
+
+
+def _attempt(
+    plan: Plan, started: float, picture: Picture | None, failure: PhotoslotError | None
+) -> Attempt:
+    return Attempt(
+        provider=plan.provider.name,
+        model=picture.model if picture else plan.model,
+        outcome=failure.reason if failure else "ok" if picture else "interrupted",
+        started_ms=0,
+        ms=round((time.perf_counter() - started) * 1000),
+        maybe_billed=isinstance(failure, ProviderFailure) and failure.maybe_billed,
+        usage=picture.usage if picture else {},
+        details=failure.private if failure else None,
+    )
+
+
+def as_rows(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+    """Attempts as the JSON array of `job_history.attempts`."""
+    return [asdict(attempt) for attempt in attempts]

@@ -1,0 +1,53 @@
+"""The words all drivers share: what is ordered, what came back, what a provider can do."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from service.config import ProviderAccount
+from service.images import Photo
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One call: the photo, the operation's settings, the templates in their order."""
+
+    operation: str
+    settings: msgspec.Struct
+    photo: Photo
+    templates: Sequence[Photo] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a provider drew: the bytes, the model that really answered, its own usage figures."""
+
+    data: bytes
+    model: str
+    usage: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing a provider can do. `settings` is the typed form of a slot's settings; `roles` are
+    the templates it needs, in the order they are sent."""
+
+    settings: type[msgspec.Struct]
+    roles: tuple[str, ...] = ()
+
+
+Edit = Callable[[httpx.AsyncClient, ProviderAccount, Order], Awaitable[Picture]]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A driver: one coroutine, what it can do, and the picture types it takes (MIME)."""
+
+    name: str
+    edit: Edit
+    operations: Mapping[str, Operation]
+    accepts: frozenset[str]
+    model_of: Callable[[msgspec.Struct], str]

@@ -1,0 +1,110 @@
+"""What every driver needs of HTTP: a body streamed from files, an answer read up to a cap, httpx's
+errors turned into ours."""
+
+import binascii
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from service.errors import ProviderBadResponse, ProviderFailure, ProviderUnavailable
+
+CONNECT_SECONDS = 4.0
+MAX_ANSWER_BYTES = 96 * 1024**2
+BLOCK_BYTES = 3 * 128 * 1024
+MAX_QUOTED = 300
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's whole answer."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Body:
+    """A request body made of text and files; the files go out as base64, a block at a time, so a
+    photo is never in memory whole. Iterating starts over from the files."""
+
+    pieces: Sequence[bytes | Path]
+
+    @property
+    def length(self) -> int:
+        """The exact number of bytes, for Content-Length."""
+        return sum(
+            len(piece) if isinstance(piece, bytes) else (piece.stat().st_size + 2) // 3 * 4
+            for piece in self.pieces
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            with piece.open("rb") as file:
+                while block := file.read(BLOCK_BYTES):
+                    yield binascii.b2a_base64(block, newline=False)
+
+
+def open_client(max_connections: int) -> httpx.AsyncClient:
+    """The client of all drivers. It only limits the connect: the window bounds everything else,
+    because httpx's read timeout starts anew with every byte of a dripping server."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=32),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"User-Agent": "photoslot", "Accept-Encoding": "identity"},
+    )
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, body: Base64Body, headers: Mapping[str, str]
+) -> Answer:
+    """POST a body and read the answer up to MAX_ANSWER_BYTES.
+
+    Raises `ProviderUnavailable` (`maybe_billed` once the request was on its way) and
+    `ProviderBadResponse`."""
+    request = client.build_request(
+        "POST",
+        url,
+        content=body.__aiter__(),
+        headers={**headers, "Content-Length": str(body.length)},
+    )
+    try:
+        response = await client.send(request, stream=True)
+        try:
+            return Answer(response.status_code, response.headers, await _read(response))
+        finally:
+            await response.aclose()
+    except NOT_SENT as error:
+        raise ProviderUnavailable(private=_words(error)) from error
+    except httpx.HTTPError as error:
+        raise maybe_billed(ProviderUnavailable(private=_words(error))) from error
+
+
+async def _read(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ProviderBadResponse(private="compressed although we asked for identity")
+    received = bytearray()
+    async for chunk in response.aiter_raw():
+        received += chunk
+        if len(received) > MAX_ANSWER_BYTES:
+            raise maybe_billed(ProviderBadResponse(private="the answer is larger than the cap"))
+    return bytes(received)
+
+
+def maybe_billed(failure: ProviderFailure) -> ProviderFailure:
+    """Mark a failure after which the provider may still charge for the call."""
+    failure.maybe_billed = True
+    return failure
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:MAX_QUOTED]

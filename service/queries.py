@@ -1,0 +1,270 @@
+"""The only way to the database: per noun a row class, then one typed coroutine per statement.
+
+Absence is `None`; a database that is away raises `DatabaseUnavailable`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from service.crypto import Digest
+from service.db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSlot:
+    """A slot as a camera's request meets it, with everything in force for one shot."""
+
+    id: str
+    version: int
+    provider: str
+    operation: str
+    settings: Mapping[str, Any]
+    templates: Sequence[Mapping[str, Any]]
+    fallback: Mapping[str, Any] | None
+    output: Mapping[str, Any]
+    is_active: bool
+    ingest_password_hash: str | None
+    size_limit_mb: int
+    max_in_flight: int
+    daily_limit: int | None
+    max_side_px: int
+    sync_response_seconds: int
+    result_ttl_hours: int
+    provider_max_in_flight: int | None
+    blocked_seconds: int | None
+
+
+async def slot_for_ingest(
+    db: Database, slot_id: str, subject: bytes, ttl_hours: int
+) -> IngestSlot | None:
+    """The slot, its window and limits, and for how long `subject` is still shut out."""
+    row = await db.one("slot_for_ingest", slot_id, subject, ttl_hours)
+    return IngestSlot(**row) if row else None
+
+
+async def slots_set_ingest_password(db: Database, password_hash: str) -> int:
+    """Give every slot this hash; the number of slots."""
+    return await db.run("slots_set_ingest_password", password_hash)
+
+
+async def throttle_failure(
+    db: Database, subject: bytes, failures: int, window_seconds: float, block_seconds: float
+) -> None:
+    """Count one failed password of `subject`."""
+    await db.run("throttle_failure", subject, failures, window_seconds, block_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A shot that wants to be taken in: one field per column."""
+
+    id: UUID
+    slot: IngestSlot
+    source: str
+    created_at: datetime
+    deadline_at: datetime
+    client_address: str
+    device: Mapping[str, str]
+    idempotency_key: bytes | None
+    source_sha256: bytes
+    source_mime: str
+    source_bytes: int
+    source_width: int
+    source_height: int
+    upload_ms: int
+    timezone: str
+    path: str
+    stale_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What became of a claim: `claimed`, `joined` (then the job is the running or finished twin),
+    `idempotency_conflict`, or the limit that refused it."""
+
+    outcome: str
+    job_id: UUID
+
+
+async def job_claim(db: Database, job: NewJob) -> Claim:
+    """Take a shot in under its limits, right under any number of processes."""
+    slot = job.slot
+    async with db.transaction() as session:
+        await session.run("job_lock", slot.provider, slot.id)
+        row = await session.one(
+            "job_claim",
+            *(job.id, slot.id, slot.version, job.source, slot.provider, slot.operation),
+            *(job.created_at, job.deadline_at, job.client_address, job.device),
+            *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
+            *(job.source_width, job.source_height, job.upload_ms),
+            *(slot.max_in_flight, slot.provider_max_in_flight, slot.daily_limit, job.timezone),
+            *(job.path, job.stale_at),
+        )
+    assert row is not None
+    return Claim(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Whole milliseconds of each stage of one shot; None for a stage it never reached."""
+
+    upload: int | None = None
+    queue: int | None = None
+    provider: int | None = None
+    store: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file under MEDIA_ROOT as its row describes it."""
+
+    path: str
+    mime: str
+    bytes: int
+    sha256: Digest
+    width: int
+    height: int
+    expires_at: datetime
+
+
+async def job_finish(
+    db: Database,
+    job_id: UUID,
+    *,
+    provider: str,
+    attempts: Sequence[Mapping[str, Any]],
+    stages: Stages,
+    delivered: bool,
+    result: KeptFile | None,
+) -> bool:
+    """Make a pending job done; without `result` its picture could not be stored.
+    False when the job had already ended."""
+    kept = (
+        (result.path, result.mime, result.bytes, result.sha256, result.width, result.height)
+        if result
+        else (None,) * 6
+    )
+    finished: int = await db.value(
+        "job_finish",
+        *(job_id, attempts, stages.queue, stages.provider, stages.store, stages.total),
+        *(result is not None, delivered),
+        *kept,
+        *(result.expires_at if result else None, provider),
+    )
+    return finished == 1
+
+
+async def job_fail(
+    db: Database,
+    job_id: UUID,
+    *,
+    slot: IngestSlot,
+    source: str,
+    status: str,
+    reason: str,
+    details: str | None,
+    created_at: datetime,
+    client_address: str,
+    device: Mapping[str, str],
+    source_sha256: bytes | None,
+    source_bytes: int | None,
+    attempts: Sequence[Mapping[str, Any]],
+    stages: Stages,
+) -> None:
+    """End a shot badly, once: a pending job, or one that was refused before its claim."""
+    await db.run(
+        "job_fail",
+        *(job_id, slot.id, slot.version, source, status, reason, details),
+        *(slot.provider, slot.operation, created_at, client_address, device),
+        *(source_sha256, source_bytes, attempts),
+        *(stages.upload, stages.queue, stages.provider, stages.total),
+    )
+
+
+async def job_undelivered(db: Database, job_id: UUID) -> None:
+    """Remember that the device had gone before it had the whole picture."""
+    await db.run("job_undelivered", job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How a job stands; the result's fields are None unless its picture was stored."""
+
+    id: UUID
+    slot_id: str
+    slot_version: int
+    source: str
+    status: str
+    failure_reason: str | None
+    created_at: datetime
+    deadline_at: datetime | None
+    finished_at: datetime | None
+    stored: bool | None
+    delivered: bool | None
+    total_ms: int | None
+    result_path: str | None
+    result_mime: str | None
+    result_bytes: int | None
+    result_sha256: bytes | None
+    result_width: int | None
+    result_height: int | None
+    result_expires_at: datetime | None
+    result_cleaned_at: datetime | None
+
+    @property
+    def result(self) -> KeptFile | None:
+        """The stored picture, whether or not its time is over."""
+        if self.result_path is None:
+            return None
+        fields = ("path", "mime", "bytes", "sha256", "width", "height", "expires_at")
+        return KeptFile(**{name: getattr(self, f"result_{name}") for name in fields})
+
+
+async def job_by_id(db: Database, job_id: UUID) -> Job | None:
+    """A job with its picture."""
+    row = await db.one("job_by_id", job_id)
+    return Job(**row) if row else None
+
+
+async def jobs_interrupt(db: Database, grace_seconds: float) -> list[UUID]:
+    """End the jobs whose process died; their ids."""
+    return [row["id"] for row in await db.many("jobs_interrupt", grace_seconds)]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Where the preview of a picture lies."""
+
+    path: str
+    bytes: int
+    sha256: Digest
+
+
+async def media_preview(db: Database, job_id: UUID) -> Preview | None:
+    """The preview of a job's picture, once somebody has asked for it."""
+    row = await db.one("media_preview", job_id)
+    return Preview(**row) if row else None
+
+
+async def media_add_preview(db: Database, job_id: UUID, preview: KeptFile) -> None:
+    """Remember a preview."""
+    await db.run(
+        "media_add_preview",
+        *(job_id, preview.path, preview.bytes, preview.sha256),
+        *(preview.width, preview.height, preview.expires_at),
+    )
+
+
+async def media_gone(db: Database, job_id: UUID, kind: str) -> None:
+    """Remember that a file of a job is missing on disk."""
+    await db.run("media_gone", job_id, kind)
+
+
+async def house_schema(db: Database) -> str | None:
+    """The newest migration of this database, such as `0001.first-light`."""
+    migration: str | None = await db.value("house_schema")
+    return migration

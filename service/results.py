@@ -1,0 +1,155 @@
+"""Public pictures: the result of a job for as long as it is kept, and its small preview.
+
+A picture is gone from the second it expires, whether or not its file is still there. Nothing here
+tells an unknown job from one that has no picture to show.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from service import queries
+from service.answers import result_url
+from service.crypto import digest
+from service.errors import InvalidImage, JobNotFound, ResultExpired, ResultNotFound
+from service.images import preview
+from service.media import EXTENSIONS
+from service.queries import Job, KeptFile
+from service.state import State
+from service.threads import in_thread
+
+MAX_AGE_SECONDS = 3600
+GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Robots-Tag": "noindex",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+async def show(request: Request[State]) -> Response:
+    """`GET /public/results/{job_id}`: the picture; `?download=1` as an attachment."""
+    job = await _job(request, ResultNotFound)
+    result = _current(job)
+    path = request.state["media"].path(result.path)
+    if not path.is_file():
+        await queries.media_gone(request.state["db"], job.id, "result")
+        raise ResultExpired()
+    disposition = "attachment" if request.query_params.get("download") == "1" else "inline"
+    return _file(request, path, result, f"{job.id}.{EXTENSIONS[result.mime]}", disposition)
+
+
+async def show_preview(request: Request[State]) -> Response:
+    """`GET /public/results/{job_id}/preview`: a small WebP, made when it is first asked for."""
+    job = await _job(request, ResultNotFound)
+    small = await _preview(request.state, job, _current(job))
+    path = request.state["media"].path(small.path)
+    return _file(request, path, small, f"{job.id}-preview.webp", "inline")
+
+
+async def show_job(request: Request[State]) -> Response:
+    """`GET /api/jobs/{job_id}`: how a job stands, for who knows its id."""
+    job = await _job(request, JobNotFound)
+    kept = job.result if job.result and not _is_over(job) else None
+    base = request.state["config"].public_base_url
+    return JSONResponse(
+        {
+            "job_id": str(job.id),
+            "slot_id": job.slot_id,
+            "status": job.status,
+            "failure_reason": job.failure_reason,
+            "created_at": _iso(job.created_at),
+            "deadline_at": _iso(job.deadline_at),
+            "finished_at": _iso(job.finished_at),
+            "total_ms": job.total_ms,
+            "result_url": result_url(base, job.id) if kept else None,
+            "expires_at": _iso(job.result_expires_at),
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _job(request: Request[State], missing: type[ResultNotFound] | type[JobNotFound]) -> Job:
+    try:
+        job_id = UUID(text := request.path_params["job_id"])
+    except ValueError:
+        raise missing() from None
+    job = await queries.job_by_id(request.state["db"], job_id) if str(job_id) == text else None
+    if job is None:
+        raise missing()
+    return job
+
+
+def _current(job: Job) -> KeptFile:
+    """The job's picture if the public may see it. A test is no public picture."""
+    if job.status != "done" or job.source == "test" or job.result is None:
+        raise ResultNotFound()
+    if _is_over(job):
+        raise ResultExpired()
+    return job.result
+
+
+def _is_over(job: Job) -> bool:
+    expires_at = job.result_expires_at
+    return job.result_cleaned_at is not None or (
+        expires_at is not None and expires_at <= datetime.now(UTC)
+    )
+
+
+async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
+    """The kept preview, or a new one. Two makers at once write the same bytes to the same name."""
+    media, db = state["media"], state["db"]
+    known = await queries.media_preview(db, job.id)
+    if known and media.path(known.path).is_file():
+        width, height = result.width, result.height
+        return KeptFile(
+            known.path, "image/webp", known.bytes, known.sha256, width, height, result.expires_at
+        )
+    try:
+        data, width, height = await in_thread(
+            state["threads"].images, preview, media.path(result.path)
+        )
+    except FileNotFoundError:
+        await queries.media_gone(db, job.id, "result")
+        raise ResultExpired() from None
+    except InvalidImage:
+        raise ResultNotFound() from None
+    path, sha256 = await in_thread(
+        state["threads"].disk, media.keep, "previews", job.id, "image/webp", data
+    )
+    made = KeptFile(path, "image/webp", len(data), sha256, width, height, result.expires_at)
+    await queries.media_add_preview(db, job.id, made)
+    return made
+
+
+def _file(
+    request: Request[State], path: Path, kept: KeptFile, name: str, disposition: str
+) -> Response:
+    left = int((kept.expires_at - datetime.now(UTC)).total_seconds())
+    etag = f'"{digest(kept.sha256, kept.path).hex()[:32]}"'
+    headers = GUARDS | {
+        "Cache-Control": f"private, max-age={max(0, min(left, MAX_AGE_SECONDS))}",
+        "ETag": etag,
+    }
+    if _matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(
+        path,
+        headers=headers,
+        media_type=kept.mime,
+        filename=name,
+        content_disposition_type=disposition,
+    )
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,42 @@
+"""All routes of the sandbox, one line each, grouped by who calls."""
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+
+from service.sandbox import control
+from service.sandbox.dials import Dials, Provider
+from service.sandbox.gemini import handlers as gemini
+from service.sandbox.gemini import outcomes as gemini_outcomes
+from service.sandbox.state import DEFAULT_KEY, Sandbox
+
+PROVIDERS = (Provider("gemini", gemini_outcomes.knows, gemini_outcomes.NAMES),)
+
+CONTROL: list[BaseRoute] = [
+    Route("/dials", control.show_dials, methods=["GET"]),
+    Route("/dials", control.set_dials, methods=["PUT"]),
+    Route("/dials", control.reset_dials, methods=["DELETE"]),
+    Route("/calls", control.list_calls, methods=["GET"]),
+    Route("/calls", control.forget_calls, methods=["DELETE"]),
+]
+
+GEMINI: list[BaseRoute] = [
+    Route("/models", gemini.list_models, methods=["GET"]),
+    Route("/models/{model}:generateContent", gemini.generate, methods=["POST"]),
+    Route("/models/{model}", gemini.get_model, methods=["GET"]),
+    Route("/files/{id}", gemini.get_file, methods=["GET"]),
+    Route("/files/{id}", gemini.delete_file, methods=["DELETE"]),
+]
+GEMINI_UPLOAD: list[BaseRoute] = [Route("/files", gemini.upload, methods=["POST"])]
+
+ROUTES: list[BaseRoute] = [
+    Mount("/_sandbox", routes=CONTROL),
+    *(Mount(f"/{version}", routes=GEMINI) for version in gemini.VERSIONS),
+    *(Mount(f"/upload/{version}", routes=GEMINI_UPLOAD) for version in gemini.VERSIONS),
+]
+
+
+def create_app(key: str = DEFAULT_KEY, latency_s: float = 0.0) -> Starlette:
+    """A sandbox with its own memory; `latency_s` holds until the dials say otherwise."""
+    app = Starlette(routes=ROUTES)
+    app.state.sandbox = Sandbox(dials=Dials(PROVIDERS, latency_s), key=key)
+    return app

@@ -1,0 +1,163 @@
+"""The sandbox's edit: a graded copy of the first image, signed so that nobody takes it for real.
+
+The same bytes, prompt, model and size give the same picture, byte for byte.
+"""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops, ImageDraw, ImageOps
+
+from service.sandbox.images import ReceivedImage
+from service.sandbox.lettering import drawable, fitted, font, font_fitting
+from service.sandbox.memo import Memo
+
+Box = tuple[int, int, int, int]
+
+REMEMBERED_PICTURES = 64
+LONGEST_CAPTION = 200
+JPEG_QUALITY = 90
+
+SHADOWS, MIDTONES, HIGHLIGHTS = (24, 18, 66), (222, 92, 108), (255, 243, 214)
+BAND, PAPER, CORAL = (20, 15, 48), (255, 248, 235), (255, 158, 150)
+GRADE_STRENGTH = 0.72
+VIGNETTE_FLOOR = 150
+
+_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
+_finished: Memo[bytes] = Memo(REMEMBERED_PICTURES)
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What to draw: `signature` and `prompt` are the two lines of the band at the bottom."""
+
+    size: tuple[int, int]
+    images: Sequence[ReceivedImage]
+    signature: str
+    prompt: str
+    mime: str = "image/jpeg"
+
+
+def draw(painting: Painting) -> bytes:
+    """The encoded picture; blocking, from memory when it was drawn before."""
+    digest = _digest(painting)
+    finished = _finished.get(digest)
+    if finished is None:
+        finished = encode(_paint(painting), painting.mime)
+        _finished.put(digest, finished)
+    return finished
+
+
+def encode(image: Image.Image, mime: str) -> bytes:
+    """The file of an image; fast rather than small."""
+    file = io.BytesIO()
+    image.save(file, _FORMATS[mime], quality=JPEG_QUALITY, compress_level=1)
+    return file.getvalue()
+
+
+def band_box(size: tuple[int, int]) -> Box:
+    """Where the signed band lies."""
+    width, height = size
+    return 0, height - max(24, round(min(size) * 0.13)), width, height
+
+
+def thumbnail_boxes(size: tuple[int, int], count: int) -> list[Box]:
+    """Where the second and further images lie, in their order: down the right edge, then left."""
+    side = max(8, min(size) // 7)
+    gap = max(2, side // 6)
+    rows = max(1, (band_box(size)[1] - gap) // (side + gap))
+    corners = [
+        (size[0] - (index // rows + 1) * (side + gap), gap + index % rows * (side + gap))
+        for index in range(count)
+    ]
+    return [(left, top, left + side, top + side) for left, top in corners]
+
+
+def _digest(painting: Painting) -> str:
+    words = (painting.size, painting.signature, painting.prompt, painting.mime)
+    images = [image.facts.sha256 for image in painting.images]
+    return hashlib.sha256(repr((words, images)).encode()).hexdigest()
+
+
+def _paint(painting: Painting) -> Image.Image:
+    canvas = _graded(_ground(painting))
+    _add_thumbnails(canvas, painting.images[1:])
+    _add_frame(canvas)
+    _add_band(canvas, painting)
+    return canvas
+
+
+def _ground(painting: Painting) -> Image.Image:
+    if painting.images:
+        return painting.images[0].upright(painting.size)
+    slope = Image.linear_gradient("L").rotate(_hue(painting) * 360 // 256)
+    return slope.resize(painting.size, Image.Resampling.BILINEAR).convert("RGB")
+
+
+def _graded(image: Image.Image) -> Image.Image:
+    """Split toning: indigo shadows, coral middle, cream lights, and a soft vignette."""
+    grey = ImageOps.autocontrast(image.convert("L"), cutoff=0.5)
+    toned = ImageOps.colorize(grey, SHADOWS, HIGHLIGHTS, MIDTONES, midpoint=118)
+    return ImageChops.multiply(Image.blend(image, toned, GRADE_STRENGTH), _vignette(image.size))
+
+
+def _vignette(size: tuple[int, int]) -> Image.Image:
+    light = Image.radial_gradient("L").point(
+        lambda distance: 255 - max(0, distance - 110) * (255 - VIGNETTE_FLOOR) // 145
+    )
+    return light.resize(size, Image.Resampling.BILINEAR).convert("RGB")
+
+
+def _add_thumbnails(canvas: Image.Image, images: Sequence[ReceivedImage]) -> None:
+    pen = ImageDraw.Draw(canvas)
+    for image, box in zip(images, thumbnail_boxes(canvas.size, len(images)), strict=True):
+        edge = max(2, (box[2] - box[0]) // 30)
+        inner = (box[2] - box[0] - 2 * edge, box[3] - box[1] - 2 * edge)
+        pen.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=PAPER)
+        canvas.paste(image.upright(inner), (box[0] + edge, box[1] + edge))
+
+
+def _add_frame(canvas: Image.Image) -> None:
+    line = max(1, min(canvas.size) // 300)
+    inset = line * 5
+    width, _ = canvas.size
+    box = (inset, inset, width - inset - 1, band_box(canvas.size)[1] - inset - 1)
+    ImageDraw.Draw(canvas).rectangle(box, outline=PAPER, width=line)
+
+
+def _add_band(canvas: Image.Image, painting: Painting) -> None:
+    left, top, right, bottom = band_box(canvas.size)
+    height = bottom - top
+    pen = ImageDraw.Draw(canvas)
+    pen.rectangle((left, top, right, bottom), fill=BAND)
+    pen.rectangle((left, top, right, top + max(1, height // 24)), fill=_accent(painting))
+    margin = round(height * 0.24)
+    _add_mark(pen, (margin, top + margin, margin + height - 2 * margin, bottom - margin), painting)
+    start = margin + height - 2 * margin + margin
+    room = right - start - margin
+    signature = drawable(painting.signature)
+    face = font_fitting(signature, max(8, round(height * 0.27)), room)
+    pen.text((start, top + round(height * 0.36)), signature, PAPER, face, "lm")
+    small = font(max(8, round(height * 0.23)))
+    words = fitted(drawable(painting.prompt[:LONGEST_CAPTION]), small, room)
+    pen.text((start, top + round(height * 0.68)), words, CORAL, small, "lm")
+
+
+def _add_mark(pen: ImageDraw.ImageDraw, box: Box, painting: Painting) -> None:
+    """A small aperture: a ring in the colour of this prompt."""
+    width = max(2, (box[2] - box[0]) // 6)
+    pen.ellipse(box, outline=_accent(painting), width=width)
+    inset = (box[2] - box[0]) * 3 // 8
+    pen.ellipse((box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset), fill=PAPER)
+
+
+def _accent(painting: Painting) -> tuple[int, int, int]:
+    dot = Image.new("HSV", (1, 1), (_hue(painting), 150, 250)).convert("RGB")
+    red, green, blue = dot.tobytes()
+    return red, green, blue
+
+
+def _hue(painting: Painting) -> int:
+    return hashlib.sha256(painting.prompt.encode()).digest()[0]

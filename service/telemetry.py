@@ -1,0 +1,137 @@
+"""What operators see: JSON log lines, the request id, one line per request, Prometheus metrics.
+
+The access log is a pure ASGI layer, so it sees what really went over the wire. A handler adds to
+its line by putting fields into `scope["line"]`; a shot's line is named `shot`.
+"""
+
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SILENT = ("/healthz", "/livez", "/metrics")
+REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+MAX_LOGGED_PATH = 200
+
+SHOT_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60)
+ADDED_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
+
+SHOTS = Counter(
+    "photoslot_shots",
+    "Shots by slot, provider and how they ended.",
+    ("slot", "provider", "outcome"),
+)
+REFUSALS = Counter("photoslot_refusals", "Refused requests by reason.", ("reason",))
+SHOT_SECONDS = Histogram(
+    "photoslot_shot_seconds", "Arrival to answer.", ("slot",), buckets=SHOT_BUCKETS
+)
+PROVIDER_SECONDS = Histogram(
+    "photoslot_provider_seconds", "Time at the provider.", ("provider",), buckets=SHOT_BUCKETS
+)
+ADDED_SECONDS = Histogram(
+    "photoslot_added_seconds",
+    "Time of a shot that was neither upload nor provider.",
+    buckets=ADDED_BUCKETS,
+)
+IN_FLIGHT = Gauge("photoslot_in_flight", "Shots being worked on by this process.")
+ATTEMPTS = Counter(
+    "photoslot_attempts", "Provider calls by outcome.", ("provider", "model", "outcome")
+)
+UNSTORED = Counter("photoslot_unstored_results", "Pictures answered but not kept.")
+UNDELIVERED = Counter("photoslot_undelivered_results", "Pictures whose device had gone.")
+REPLAYS = Counter("photoslot_replays", "Retries answered with the picture of the first request.")
+CLIENT_CLOSED = Counter("photoslot_client_closed_upload", "Devices that hung up while sending.")
+
+
+def set_up_logging(level: str) -> None:
+    """JSON lines on standard output, also for what libraries log."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class AccessLog:
+    """ASGI layer: a request id for everything that happens inside, and one line at the end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        line: dict[str, Any] = {}
+        scope["line"] = line
+        status = 0
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_and_note)
+            finally:
+                seconds = time.perf_counter() - started
+                self._write(scope, line, status, seconds)
+
+    def _write(self, scope: Scope, line: dict[str, Any], status: int, seconds: float) -> None:
+        if scope["path"] in SILENT and status < 500:
+            return
+        level = "info" if status < 400 else "warning" if status < 500 else "error"
+        client = scope.get("client")
+        getattr(self._log, level)(
+            line.pop("event", "request"),
+            method=scope["method"],
+            path=scope["path"][:MAX_LOGGED_PATH],
+            status=status,
+            ms=round(seconds * 1000, 1),
+            address=client[0] if client else None,
+            **line,
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's `X-Request-Id` when it is well formed, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.match(value.decode("latin-1")):
+            given: str = value.decode("latin-1")
+            return given
+    return secrets.token_hex(8)

@@ -1,0 +1,220 @@
+-- name: job_lock
+-- First half of a claim: claims for one provider, and for one slot, stand in line until this
+-- transaction ends. A statement of its own, so that the count after it sees what the line did.
+-- $1 provider, $2 slot id
+select
+    pg_advisory_xact_lock(hashtext('provider'), hashtext($1)),
+    pg_advisory_xact_lock(hashtext('slot'), hashtext($2));
+
+-- name: job_claim
+-- Second half of a claim: takes the shot in as pending, or files it as refused by a limit, or finds
+-- the running or finished job it is the retry of. Only jobs still inside their window are in flight.
+-- $1 job id, $2 slot id, $3 slot version, $4 source, $5 provider, $6 operation, $7 created at,
+-- $8 deadline, $9 client address, $10 device metadata, $11 idempotency key or null,
+-- $12 source sha256, $13 source mime, $14 source bytes, $15 width, $16 height, $17 upload ms,
+-- $18 slot's limit in flight, $19 provider's limit in flight or null, $20 daily limit or null,
+-- $21 time zone of the day, $22 path of the source, $23 when the source is stale
+with twin as (
+    select job.id, job.source_sha256, job.slot_version
+    from job_history as job
+    left join media_object as result
+        on result.job_id = job.id and result.kind = 'result'
+    where
+        job.slot_id = $2
+        and job.idempotency_key = $11
+        and (
+            (job.status = 'pending' and job.deadline_at > now())
+            or (job.status = 'done' and result.cleaned_at is null and result.expires_at > now())
+        )
+    order by job.created_at desc
+    limit 1
+),
+
+load as (
+    select
+        (
+            select count(*) from job_history
+            where slot_id = $2 and status = 'pending' and deadline_at > now()
+        ) as slot_in_flight,
+        (
+            select count(*) from job_history
+            where provider = $5 and status = 'pending' and deadline_at > now()
+        ) as provider_in_flight,
+        (
+            select count(*) from (
+                select 1 from job_history
+                where
+                    $20::integer is not null
+                    and slot_id = $2
+                    and created_at >= date_trunc('day', $7::timestamptz, $21)
+                    and deadline_at is not null
+                    and status <> 'failed'
+                limit $20
+            ) as counted
+        ) as shots_today
+),
+
+verdict as (
+    select
+        (select id from twin) as twin_id,
+        case
+            when (select source_sha256 from twin) <> $12 then 'idempotency_conflict'
+            when (select slot_version from twin) = $3 then 'joined'
+            when load.slot_in_flight >= $18::integer then 'slot_busy'
+            when load.provider_in_flight >= $19::integer then 'provider_busy'
+            when load.shots_today >= $20::integer then 'quota_exceeded'
+            else 'claimed'
+        end as outcome
+    from load
+),
+
+filed as (
+    insert into job_history (
+        id, slot_id, slot_version, source, status, failure_reason, provider, operation,
+        created_at, deadline_at, finished_at, client_address, device, idempotency_key,
+        source_sha256, source_mime, source_bytes, source_width, source_height, upload_ms
+    )
+    select
+        $1, $2, $3, $4,
+        case when verdict.outcome = 'claimed' then 'pending' else 'failed' end,
+        nullif(verdict.outcome, 'claimed'),
+        $5, $6, $7,
+        case when verdict.outcome = 'claimed' then $8::timestamptz end,
+        case when verdict.outcome <> 'claimed' then now() end,
+        $9, $10, $11, $12, $13, $14, $15, $16, $17
+    from verdict
+    where verdict.outcome not in ('joined', 'idempotency_conflict')
+    returning id, status
+),
+
+source as (
+    insert into media_object (kind, job_id, path, mime, bytes, sha256, width, height, expires_at)
+    select 'source', filed.id, $22, $13, $14, $12, $15, $16, $23
+    from filed
+    where filed.status = 'pending'
+)
+
+select verdict.outcome, coalesce(verdict.twin_id, $1) as job_id
+from verdict;
+
+-- name: job_finish
+-- The shot ends well, once: the job is done, its picture is known, its source is gone.
+-- $1 job id, $2 attempts, $3 queue ms, $4 provider ms, $5 store ms, $6 total ms, $7 stored,
+-- $8 delivered, $9 path of the result or null, $10 mime, $11 bytes, $12 sha256, $13 width,
+-- $14 height, $15 expires at, $16 provider that made it
+with done as (
+    update job_history
+    set
+        status = 'done',
+        finished_at = now(),
+        provider = $16,
+        attempts = $2,
+        queue_ms = $3,
+        provider_ms = $4,
+        store_ms = $5,
+        total_ms = $6,
+        stored = $7,
+        delivered = $8
+    where id = $1 and status = 'pending'
+    returning id
+),
+
+source as (
+    delete from media_object
+    where job_id = $1 and kind = 'source'
+),
+
+result as (
+    insert into media_object (kind, job_id, path, mime, bytes, sha256, width, height, expires_at)
+    select 'result', done.id, $9, $10, $11, $12, $13, $14, $15
+    from done
+    where $9::text is not null
+)
+
+select count(*)::integer as finished
+from done;
+
+-- name: job_fail
+-- The shot ends badly, once, whether it was claimed or is refused before that.
+-- $1 job id, $2 slot id, $3 slot version, $4 source, $5 status, $6 reason, $7 details for admins,
+-- $8 provider, $9 operation, $10 created at, $11 client address, $12 device metadata,
+-- $13 source sha256 or null, $14 source bytes or null, $15 attempts, $16 upload ms, $17 queue ms,
+-- $18 provider ms, $19 total ms
+with source as (
+    delete from media_object
+    where job_id = $1 and kind = 'source'
+)
+
+insert into job_history as job (
+    id, slot_id, slot_version, source, status, failure_reason, failure_details, provider, operation,
+    created_at, finished_at, client_address, device, source_sha256, source_bytes, attempts,
+    upload_ms, queue_ms, provider_ms, total_ms
+)
+values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now(), $11, $12, $13, $14, $15, $16, $17, $18, $19
+)
+on conflict (id) do update set
+    status = excluded.status,
+    failure_reason = excluded.failure_reason,
+    failure_details = excluded.failure_details,
+    finished_at = excluded.finished_at,
+    attempts = excluded.attempts,
+    queue_ms = excluded.queue_ms,
+    provider_ms = excluded.provider_ms,
+    total_ms = excluded.total_ms
+where job.status = 'pending';
+
+-- name: job_undelivered
+-- The device left before it had the whole picture.
+-- $1 job id
+update job_history
+set delivered = false
+where id = $1;
+
+-- name: job_by_id
+-- How a job stands, with its picture when it has one.
+-- $1 job id
+select
+    job.id,
+    job.slot_id,
+    job.slot_version,
+    job.source,
+    job.status,
+    job.failure_reason,
+    job.created_at,
+    job.deadline_at,
+    job.finished_at,
+    job.stored,
+    job.delivered,
+    job.total_ms,
+    result.path as result_path,
+    result.mime as result_mime,
+    result.bytes as result_bytes,
+    result.sha256 as result_sha256,
+    result.width as result_width,
+    result.height as result_height,
+    result.expires_at as result_expires_at,
+    result.cleaned_at as result_cleaned_at
+from job_history as job
+left join media_object as result
+    on result.job_id = job.id and result.kind = 'result'
+where job.id = $1;
+
+-- name: jobs_interrupt
+-- Ends the jobs whose process died: still pending though their window closed a while ago.
+-- $1 grace in seconds after the window
+with dead as (
+    update job_history
+    set status = 'failed', failure_reason = 'interrupted', finished_at = now()
+    where status = 'pending' and deadline_at < now() - make_interval(secs => $1)
+    returning id
+),
+
+source as (
+    delete from media_object
+    using dead
+    where media_object.job_id = dead.id and media_object.kind = 'source'
+)
+
+select id
+from dead;

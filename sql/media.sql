@@ -1,0 +1,20 @@
+-- name: media_preview
+-- The preview made of a job's picture, if there is one.
+-- $1 job id
+select path, bytes, sha256
+from media_object
+where job_id = $1 and kind = 'preview' and cleaned_at is null;
+
+-- name: media_add_preview
+-- Remembers the preview of a picture; the second of two makers changes nothing.
+-- $1 job id, $2 path, $3 bytes, $4 sha256, $5 width, $6 height, $7 expires at
+insert into media_object (kind, job_id, path, mime, bytes, sha256, width, height, expires_at)
+values ('preview', $1, $2, 'image/webp', $3, $4, $5, $6, $7)
+on conflict (job_id, kind) where job_id is not null do nothing;
+
+-- name: media_gone
+-- A file of a job was found missing: from now on it counts as removed.
+-- $1 job id, $2 kind
+update media_object
+set cleaned_at = now()
+where job_id = $1 and kind = $2 and cleaned_at is null;
