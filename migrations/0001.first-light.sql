@@ -65,6 +65,7 @@ create table job_history (
     operation         text not null,
     created_at        timestamptz not null,
     deadline_at       timestamptz,
+    worker            integer,
     finished_at       timestamptz,
     client_address    text not null,
     device            jsonb not null default '{}',
@@ -91,11 +92,13 @@ create table job_history (
     constraint job_history_finished_when_terminal
         check ((status = 'pending') = (finished_at is null)),
     constraint job_history_pending_has_deadline check (status <> 'pending' or deadline_at is not null),
+    constraint job_history_pending_has_worker check (status <> 'pending' or worker is not null),
     constraint job_history_attempts_is_array check (jsonb_typeof(attempts) = 'array')
 );
 comment on table job_history is 'One row per shot accepted from a known device: pending, then done, failed or timeout once.';
 comment on column job_history.created_at is 'When the request arrived: its window opened then.';
 comment on column job_history.deadline_at is 'When its window closes; null when it was refused before the claim.';
+comment on column job_history.worker is 'The process that took it in; alive while it holds the advisory lock (1, worker).';
 comment on column job_history.idempotency_key is 'SHA-256 over what makes a request the retry of another; null when it is always new.';
 comment on column job_history.stored is 'False: the picture was answered but could not be kept.';
 comment on column job_history.delivered is 'False: the device had gone before it had the whole picture.';

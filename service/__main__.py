@@ -1,10 +1,13 @@
-"""`python -m service`: the web process. Every configuration problem at once, then exit 2."""
+"""`python -m service`: the web process. Every problem of the configuration at once, then exit 2;
+a database or folder that cannot be used, exit 1."""
 
+import asyncio
 import sys
 
 import uvicorn
 
 from service import config
+from service.app import find_problems
 from service.server import HeadTimeoutProtocol
 
 # A shot may take the longest window; what is slower than that is cut at shutdown.
@@ -18,7 +21,9 @@ def main() -> None:
     try:
         settings = config.from_environment()
     except config.ConfigError as error:
-        sys.exit(_complain(str(error)))
+        sys.exit(_complain(str(error), 2))
+    if problems := asyncio.run(find_problems(settings)):
+        sys.exit(_complain("\n".join(problems), 1))
     uvicorn.run(
         "service.app:app_from_environment",
         factory=True,
@@ -42,9 +47,9 @@ def main() -> None:
     )
 
 
-def _complain(problems: str) -> int:
+def _complain(problems: str, code: int) -> int:
     sys.stderr.write(f"photoslot cannot start:\n{problems}\n")
-    return 2
+    return code
 
 
 if __name__ == "__main__":

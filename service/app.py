@@ -21,13 +21,14 @@ from service.crypto import PasswordMemory
 from service.db import open_database
 from service.errors import InvalidRequest, MethodNotAllowed, NotFound, PhotoslotError
 from service.layers import LingeringClose, UnexpectedErrors
-from service.media import Media
+from service.lifeline import open_lifeline
+from service.media import Media, left_behind
 from service.providers.wire import open_client
 from service.state import Intake, State
 from service.telemetry import REFUSALS, AccessLog, set_up_logging
 from service.threads import Threads
 
-INTERRUPT_GRACE_SECONDS = 5.0
+LONGEST_WINDOW_SECONDS = 60
 
 log = structlog.get_logger()
 
@@ -81,6 +82,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
     media.prepare()
     async with (
         open_database(config.database_url, config.db_pool_size) as db,
+        open_lifeline(config.database_url) as worker,
         open_client(max_connections=config.max_in_flight) as client,
     ):
         state = State(
@@ -91,8 +93,8 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             threads=threads,
             passwords=PasswordMemory(threads.passwords),
             intake=Intake(config, media),
+            worker=worker,
         )
-        await _check_schema(state)
         await _heal(state)
         restore = _refuse_shots_on_sigterm(state["intake"])
         try:
@@ -102,21 +104,36 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             threads.shutdown()
 
 
-async def _check_schema(state: State) -> None:
-    found, wanted = await queries.house_schema(state["db"]), status.newest_migration()
-    if found != wanted:
-        raise RuntimeError(
-            f"the database has the schema {found}, this code needs {wanted}: run bin/migrate"
-        )
+async def find_problems(config: Config) -> list[str]:
+    """Why this house cannot be opened now, in words for the operator; empty when it can."""
+    found = []
+    try:
+        Media(config.media_root).prepare()
+    except PhotoslotError as error:
+        found.append(f"MEDIA_ROOT cannot be used: {error.private}")
+    try:
+        async with open_database(config.database_url, 1) as db:
+            schema, wanted = await queries.house_schema(db), status.newest_migration()
+        if schema != wanted:
+            found.append(
+                f"the database has the schema {schema}, this code needs {wanted}: run bin/migrate"
+            )
+    except PhotoslotError as error:
+        found.append(f"DATABASE_URL cannot be used: {error.private}")
+    return found
 
 
 async def _heal(state: State) -> None:
-    """End the jobs and remove the temporary files of processes that died."""
-    interrupted = await queries.jobs_interrupt(state["db"], INTERRUPT_GRACE_SECONDS)
-    longest = 60 + state["config"].temp_ttl_seconds
-    swept = state["media"].sweep_temp(longest)
-    if interrupted or swept:
-        log.warning("healed", interrupted_jobs=len(interrupted), removed_files=swept)
+    """End the jobs and remove the temporary files of processes that died. The files are listed
+    before the living are asked for: whoever comes after that is in neither list."""
+    files = state["media"].temp_files()
+    alive = await queries.workers_alive(state["db"])
+    dead = left_behind(files, alive, LONGEST_WINDOW_SECONDS + state["config"].temp_ttl_seconds)
+    for path in dead:
+        path.unlink(missing_ok=True)
+    interrupted = await queries.jobs_interrupt(state["db"])
+    if interrupted or dead:
+        log.warning("healed", interrupted_jobs=len(interrupted), removed_files=len(dead))
 
 
 def _refuse_shots_on_sigterm(intake: Intake) -> Callable[[], None]:

@@ -6,7 +6,7 @@ What asyncpg raises when the database is away, full or locked leaves here as `Da
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,12 @@ CONNECT_SECONDS = 1.5
 ACQUIRE_SECONDS = 1.8
 STATEMENT_SECONDS = 5.0
 LOCK_TIMEOUT_MS = 2000
+SESSION_SETTINGS = {
+    "application_name": "photoslot",
+    "lock_timeout": str(LOCK_TIMEOUT_MS),
+    "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
+    "timezone": "UTC",
+}
 
 _STATEMENT = re.compile(r"^-- name: (?P<name>\w+)\n(?P<text>.*?)(?=^-- name: |\Z)", re.M | re.S)
 _WRITES = re.compile(r"^\s*(insert|update|delete)\b|\b(insert into|delete from|for update)\b", re.M)
@@ -114,7 +120,7 @@ class Session:
 class Database:
     """The pool. A connection is held for one statement, or for one short transaction."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self.statements = load_statements()
 
@@ -183,12 +189,7 @@ async def open_database(url: str, size: int) -> AsyncIterator[Database]:
             max_inactive_connection_lifetime=60,
             init=_prepare_connection,
             reset=_keep_session,
-            server_settings={
-                "application_name": "photoslot",
-                "lock_timeout": str(LOCK_TIMEOUT_MS),
-                "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
-                "timezone": "UTC",
-            },
+            server_settings=SESSION_SETTINGS,
         )
     except AWAY as error:
         raise _unavailable(error) from error
@@ -196,6 +197,25 @@ async def open_database(url: str, size: int) -> AsyncIterator[Database]:
         yield Database(pool)
     finally:
         pool.terminate()
+
+
+@asynccontextmanager
+async def open_session(url: str, on_end: Callable[[], None]) -> AsyncIterator[Session]:
+    """One connection outside the pool, for what lasts as long as a session; `on_end` is called when
+    the server or the network ends it. Raises `DatabaseUnavailable`."""
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, server_settings=SESSION_SETTINGS
+        )
+    except AWAY as error:
+        raise _unavailable(error) from error
+    connection.add_termination_listener(lambda _connection: on_end())
+    try:
+        yield Session(connection, load_statements())
+    except AWAY as error:
+        raise _unavailable(error) from error
+    finally:
+        connection.terminate()
 
 
 async def _prepare_connection(connection: Any) -> None:

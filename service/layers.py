@@ -22,6 +22,9 @@ class UnexpectedErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started = False
 
         async def send_and_note(message: Message) -> None:
@@ -33,7 +36,7 @@ class UnexpectedErrors:
             await self._app(scope, receive, send_and_note)
         except Exception as error:
             log.exception("unexpected_error", error=type(error).__name__)
-            if started or scope["type"] != "http":
+            if started:
                 raise
             answer = PhotoslotError()
             scope["line"]["reason"] = answer.reason

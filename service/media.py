@@ -10,8 +10,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -49,9 +49,11 @@ class Media:
             probe.unlink()
 
     @contextmanager
-    def workbench(self, job_id: UUID) -> Iterator["Workbench"]:
-        """The temporary files of one shot; they die with the block, in every ending."""
-        bench = Workbench(self.root / "temp", str(job_id))
+    def workbench(self, job_id: UUID, worker: int) -> Iterator["Workbench"]:
+        """The temporary files of one shot; they die with the block, in every ending. Their names
+        tell the worker, so that what it leaves when it is killed can be told from what is in use.
+        """
+        bench = Workbench(self.root / "temp", f"{job_id}.{worker}")
         try:
             yield bench
         finally:
@@ -85,27 +87,38 @@ class Media:
         with disk_errors():
             return shutil.disk_usage(self.root / "temp").free
 
-    def sweep_temp(self, older_than_seconds: float) -> int:
-        """Remove what shots of dead processes left in `temp/`; the number of files."""
-        oldest = time.time() - older_than_seconds
-        removed = 0
-        for path in (self.root / "temp").iterdir():
-            with suppress(FileNotFoundError):
-                if path.is_file() and path.stat().st_mtime < oldest:
-                    path.unlink()
-                    removed += 1
-        return removed
+    def temp_files(self) -> list[Path]:
+        """What lies in `temp/` now."""
+        with disk_errors():
+            return [path for path in (self.root / "temp").iterdir() if path.is_file()]
+
+
+def left_behind(files: Iterable[Path], alive: set[int] | None, stale_seconds: float) -> list[Path]:
+    """Those temporary files nobody works on: their worker is not among the living, or, where
+    nobody knows who lives, they have not changed for `stale_seconds`."""
+    oldest = time.time() - stale_seconds
+    return [path for path in files if _is_left_behind(path, alive, oldest)]
+
+
+def _is_left_behind(path: Path, alive: set[int] | None, oldest: float) -> bool:
+    worker = path.name.split(".")[1:2]
+    if alive is not None and worker and worker[0].isdigit():
+        return int(worker[0]) not in alive
+    try:
+        return path.stat().st_mtime < oldest
+    except FileNotFoundError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """The temporary files of one shot, named after its job."""
+    """The temporary files of one shot, named after its job and its worker."""
 
     folder: Path
     stem: str
 
     def path(self, purpose: str) -> Path:
-        """`temp/{job}.{purpose}`, one of PURPOSES."""
+        """`temp/{job}.{worker}.{purpose}`, one of PURPOSES."""
         return self.folder / f"{self.stem}.{purpose}"
 
     def clear(self) -> None:

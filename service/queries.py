@@ -9,8 +9,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from service.crypto import Digest
-from service.db import Database
+from service.db import Database, Session
+
+# A job is given up this long after its window, and not before PostgreSQL was up for a while.
+INTERRUPT_GRACE_SECONDS = 5.0
+SETTLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class NewJob:
     timezone: str
     path: str
     stale_at: datetime
+    worker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,9 @@ async def job_claim(db: Database, job: NewJob) -> Claim:
     slot = job.slot
     async with db.transaction() as session:
         await session.run("job_lock", slot.provider, slot.id)
+        await session.many(
+            "jobs_interrupt", slot.id, slot.provider, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+        )
         row = await session.one(
             "job_claim",
             *(job.id, slot.id, slot.version, job.source, slot.provider, slot.operation),
@@ -101,7 +111,7 @@ async def job_claim(db: Database, job: NewJob) -> Claim:
             *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
             *(job.source_width, job.source_height, job.upload_ms),
             *(slot.max_in_flight, slot.provider_max_in_flight, slot.daily_limit, job.timezone),
-            *(job.path, job.stale_at),
+            *(job.path, job.stale_at, job.worker),
         )
     assert row is not None
     return Claim(**row)
@@ -230,9 +240,23 @@ async def job_by_id(db: Database, job_id: UUID) -> Job | None:
     return Job(**row) if row else None
 
 
-async def jobs_interrupt(db: Database, grace_seconds: float) -> list[UUID]:
-    """End the jobs whose process died; their ids."""
-    return [row["id"] for row in await db.many("jobs_interrupt", grace_seconds)]
+async def jobs_interrupt(db: Database) -> list[UUID]:
+    """End the jobs whose process died; their ids. A claim does this too, for its own slot and
+    provider, so that a device's retry never waits for a dead process."""
+    rows = await db.many("jobs_interrupt", None, None, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS)
+    return [row["id"] for row in rows]
+
+
+async def worker_lifeline(session: Session, worker: int) -> None:
+    """Take the lock that tells every process that this one lives."""
+    await session.run("worker_lifeline", worker)
+
+
+async def workers_alive(db: Database) -> set[int] | None:
+    """The processes that live; None just after PostgreSQL started, when nobody can know."""
+    row = await db.one("workers_alive", SETTLED_SECONDS)
+    assert row is not None
+    return set(row["workers"]) if row["settled"] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +289,9 @@ async def media_gone(db: Database, job_id: UUID, kind: str) -> None:
 
 
 async def house_schema(db: Database) -> str | None:
-    """The newest migration of this database, such as `0001.first-light`."""
-    migration: str | None = await db.value("house_schema")
+    """The newest migration of this database, such as `0001.first-light`; None before the first."""
+    try:
+        migration: str | None = await db.value("house_schema")
+    except asyncpg.UndefinedTableError:
+        return None
     return migration

@@ -64,3 +64,4 @@ class State(TypedDict):
     threads: Threads
     passwords: PasswordMemory
     intake: Intake
+    worker: int

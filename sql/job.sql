@@ -1,19 +1,19 @@
 -- name: job_lock
--- First half of a claim: claims for one provider, and for one slot, stand in line until this
+-- First part of a claim: claims for one provider, and for one slot, stand in line until this
 -- transaction ends. A statement of its own, so that the count after it sees what the line did.
 -- $1 provider, $2 slot id
 select
-    pg_advisory_xact_lock(hashtext('provider'), hashtext($1)),
-    pg_advisory_xact_lock(hashtext('slot'), hashtext($2));
+    pg_advisory_xact_lock(2, hashtext($1)),
+    pg_advisory_xact_lock(3, hashtext($2));
 
 -- name: job_claim
--- Second half of a claim: takes the shot in as pending, or files it as refused by a limit, or finds
+-- Last part of a claim: takes the shot in as pending, or files it as refused by a limit, or finds
 -- the running or finished job it is the retry of. Only jobs still inside their window are in flight.
 -- $1 job id, $2 slot id, $3 slot version, $4 source, $5 provider, $6 operation, $7 created at,
 -- $8 deadline, $9 client address, $10 device metadata, $11 idempotency key or null,
 -- $12 source sha256, $13 source mime, $14 source bytes, $15 width, $16 height, $17 upload ms,
 -- $18 slot's limit in flight, $19 provider's limit in flight or null, $20 daily limit or null,
--- $21 time zone of the day, $22 path of the source, $23 when the source is stale
+-- $21 time zone of the day, $22 path of the source, $23 when the source is stale, $24 worker
 with twin as (
     select job.id, job.source_sha256, job.slot_version
     from job_history as job
@@ -72,7 +72,7 @@ filed as (
     insert into job_history (
         id, slot_id, slot_version, source, status, failure_reason, provider, operation,
         created_at, deadline_at, finished_at, client_address, device, idempotency_key,
-        source_sha256, source_mime, source_bytes, source_width, source_height, upload_ms
+        source_sha256, source_mime, source_bytes, source_width, source_height, upload_ms, worker
     )
     select
         $1, $2, $3, $4,
@@ -81,7 +81,7 @@ filed as (
         $5, $6, $7,
         case when verdict.outcome = 'claimed' then $8::timestamptz end,
         case when verdict.outcome <> 'claimed' then now() end,
-        $9, $10, $11, $12, $13, $14, $15, $16, $17
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $24
     from verdict
     where verdict.outcome not in ('joined', 'idempotency_conflict')
     returning id, status
@@ -201,13 +201,36 @@ left join media_object as result
 where job.id = $1;
 
 -- name: jobs_interrupt
--- Ends the jobs whose process died: still pending though their window closed a while ago.
--- $1 grace in seconds after the window
+-- Ends the jobs whose process died: it no longer holds its lifeline (see worker.sql), or their window
+-- closed a while ago. After a restart of PostgreSQL the lifelines get a moment to come back.
+-- $1 slot id and $2 provider: only jobs of either, or of all when both are null,
+-- $3 grace in seconds after the window, $4 seconds PostgreSQL must have been up
 with dead as (
-    update job_history
+    update job_history as job
     set status = 'failed', failure_reason = 'interrupted', finished_at = now()
-    where status = 'pending' and deadline_at < now() - make_interval(secs => $1)
-    returning id
+    where
+        job.status = 'pending'
+        and (($1::text is null and $2::text is null) or job.slot_id = $1 or job.provider = $2)
+        and (
+            job.deadline_at < now() - make_interval(secs => $3)
+            or (
+                pg_postmaster_start_time() < now() - make_interval(secs => $4)
+                and not exists (
+                    select 1
+                    from pg_locks as lifeline
+                    where
+                        lifeline.locktype = 'advisory'
+                        and lifeline.database = (
+                            select oid from pg_database where datname = current_database()
+                        )
+                        and lifeline.classid = 1
+                        and lifeline.objid = job.worker::oid
+                        and lifeline.objsubid = 2
+                        and lifeline.granted
+                )
+            )
+        )
+    returning job.id
 ),
 
 source as (

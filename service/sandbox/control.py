@@ -22,7 +22,7 @@ async def set_dials(request: Request) -> Response:
     try:
         dial = msgspec.json.decode(await request.body(), type=Dial)
         dials.set(dial)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         return _json({"error": str(problem), "known": list(Dial.__struct_fields__)}, 422)
     except Refused as refused:
         shown = {"error": str(refused), "field": refused.field, "known": refused.known}

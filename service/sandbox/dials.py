@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -12,7 +12,9 @@ MAX_LATENCY_S = 600
 
 Latency = Annotated[float, msgspec.Meta(ge=0, le=MAX_LATENCY_S)]
 
-_MARKER = re.compile(r"\[sandbox((?:\s+[^\s=\]]+=[^\s\]]+)*)\s*\]")
+MarkerType = TypeVar("MarkerType", bound=msgspec.Struct)
+
+_MARKER = re.compile(r"\[sandbox((?:\s+[^\s=\]]+=[^\s\]]*)+)\s*\]")
 
 
 @dataclass(frozen=True)
@@ -128,21 +130,14 @@ class Dials:
             raise Refused(f"Unknown outcome {outcome!r} of {provider}.", field, known.outcomes)
 
 
-def read_marker(prompt: str) -> tuple[Marker | None, str]:
-    """The first marker of a prompt, and the prompt without it; `Refused` when it is misspelt."""
-    found = _MARKER.search(prompt)
+def find_marker(text: str, kind: type[MarkerType]) -> tuple[MarkerType | None, str]:
+    """The first `[sandbox …]` of a text, and the text without it; `Refused` when misspelt."""
+    found = _MARKER.search(text)
     if found is None:
-        return None, prompt
+        return None, text
     pairs = dict(pair.split("=", 1) for pair in found[1].split())
     try:
-        marker = msgspec.convert(pairs, Marker, strict=False)
+        marker = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as problem:
-        known = ["outcome=<name>", "latency=<seconds>", "drip=true|false"]
-        raise Refused(f"{found[0]}: {problem}", "prompt", known) from problem
-    rest = prompt[: found.start()] + prompt[found.end() :]
-    return marker, " ".join(rest.split(" ")).strip()
-
-
-def ignoring_latency(play: Play) -> Play:
-    """The same play at once, for refusals."""
-    return replace(play, latency_s=0.0)
+        raise Refused(f"{found[0]}: {problem}", "marker", kind.__struct_fields__) from problem
+    return marker, (text[: found.start()] + text[found.end() :]).strip()

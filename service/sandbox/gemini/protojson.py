@@ -7,13 +7,16 @@ alphabets, padded or not; null stands for an absent field (protobuf, ProtoJSON f
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 Violations = list[tuple[str, str]]
 Reader = Callable[[Any, str, Violations], Any]
 
+Instead = TypeVar("Instead")
+
 SHOWN_CHARACTERS = 60
 
+_TYPE_ROOT = "type.googleapis.com/google.ai.generativelanguage.v1beta."
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _SNAKE_JOINT = re.compile(r"_([a-z0-9])")
 _TO_STANDARD = str.maketrans("-_", "+/")
@@ -111,9 +114,6 @@ def message(fields: Mapping[str, Reader], one_of: frozenset[str] = frozenset()) 
     return read
 
 
-_TYPE_ROOT = "type.googleapis.com/google.ai.generativelanguage.v1beta."
-
-
 def _from_base64(value: str) -> bytes:
     if "-" in value or "_" in value:
         value = value.translate(_TO_STANDARD)
@@ -122,8 +122,8 @@ def _from_base64(value: str) -> bytes:
 
 
 def _wrong(
-    value: Any, at: str, kind: str, found: Violations, instead: Any, reason: str = ""
-) -> Any:
+    value: Any, at: str, kind: str, found: Violations, instead: Instead, reason: str = ""
+) -> Instead:
     shown = reason or f'"{_shown(value)}"'
     found.append((at, f"Invalid value at '{at}' ({kind}), {shown}"))
     return instead

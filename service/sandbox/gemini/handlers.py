@@ -1,0 +1,211 @@
+"""The Gemini routes: check as the real service does, then answer as the dials want it."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from service.sandbox.dials import Refused
+from service.sandbox.gemini import errors, files, outcomes
+from service.sandbox.gemini.errors import JSON, ApiError
+from service.sandbox.gemini.models import MODELS, SHUT_DOWN, Model
+from service.sandbox.gemini.protojson import Violations
+from service.sandbox.gemini.request import read_order
+from service.sandbox.gemini.schema import UPLOAD_START
+from service.sandbox.visit import Visit, silence
+from service.sandbox.wire import Answer, ClientLeft
+from service.sandbox.work import in_thread
+
+PROVIDER = "gemini"
+VERSIONS = ("v1beta", "v1")
+MAX_BODY_BYTES = 100 * 2**20
+MIN_SERVER_TIMEOUT_S = 10
+
+Handler = Callable[[Visit], Awaitable[ASGIApp]]
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
+
+
+def gemini_call(action: str, lookup: bool = False) -> Callable[[Handler], Endpoint]:
+    """Record the request, read its body, and turn an `ApiError` into Google's envelope."""
+
+    def wrap(handler: Handler) -> Endpoint:
+        @wraps(handler)
+        async def endpoint(request: Request) -> ASGIApp:
+            visit = Visit(request, PROVIDER, action, lookup)
+            try:
+                await visit.read(MAX_BODY_BYTES)
+                return await handler(visit)
+            except ApiError as refusal:
+                return visit.refuse(refusal.answer())
+            except ClientLeft:
+                return silence
+
+        return endpoint
+
+    return wrap
+
+
+@gemini_call("generate")
+async def generate(visit: Visit) -> ASGIApp:
+    """`POST models/{model}:generateContent`."""
+    _check_key(visit)
+    model = _model(visit)
+    _check_headers(visit.request)
+    file_of = visit.sandbox.gemini_files.open
+    order = await in_thread(partial(read_order, _body(visit), model, file_of, visit.call))
+    try:
+        play = visit.take(order.marker)
+    except Refused as refused:
+        known = ", ".join(refused.known)
+        raise errors.invalid("contents.parts.text", f"{refused} Known: {known}") from refused
+    answer = await in_thread(partial(outcomes.perform, play.outcome, order))
+    return visit.deliver(answer, play)
+
+
+@gemini_call("model", lookup=True)
+async def get_model(visit: Visit) -> ASGIApp:
+    """`GET models/{model}`: what a health check asks."""
+    _check_key(visit)
+    return _look_up(visit, _model(visit).resource())
+
+
+@gemini_call("models", lookup=True)
+async def list_models(visit: Visit) -> ASGIApp:
+    """`GET models`: all on one page."""
+    _check_key(visit)
+    return _look_up(visit, {"models": [model.resource() for model in MODELS.values()]})
+
+
+@gemini_call("upload")
+async def upload(visit: Visit) -> ASGIApp:
+    """`POST /upload/…/files`: the start of an upload, or one of its chunks."""
+    if "upload_id" in visit.request.query_params:
+        return _upload_chunk(visit)
+    _check_key(visit)
+    return _upload_start(visit)
+
+
+@gemini_call("file", lookup=True)
+async def get_file(visit: Visit) -> ASGIApp:
+    """`GET files/{id}`."""
+    _check_key(visit)
+    file = visit.sandbox.gemini_files.poll(visit.request.path_params["id"])
+    return _look_up(visit, file.resource())
+
+
+@gemini_call("file_delete", lookup=True)
+async def delete_file(visit: Visit) -> ASGIApp:
+    """`DELETE files/{id}`."""
+    _check_key(visit)
+    visit.sandbox.gemini_files.delete(visit.request.path_params["id"])
+    return _look_up(visit, {})
+
+
+def _upload_start(visit: Visit) -> ASGIApp:
+    request = visit.request
+    _require(request, "x-goog-upload-protocol", "resumable")
+    _require(request, "x-goog-upload-command", "start")
+    asked = _upload_metadata(_body(visit))
+    given_mime = request.headers.get("x-goog-upload-header-content-type", "")
+    mime = asked.get("mimeType") or given_mime or "application/octet-stream"
+    uri_root = f"{_origin(request)}/{_version(request)}"
+    upload_id = visit.sandbox.gemini_files.start(asked.get("displayName", ""), mime, uri_root)
+    url = f"{_origin(request)}{request.url.path}?upload_id={upload_id}&upload_protocol=resumable"
+    headers = {
+        "x-goog-upload-url": url,
+        "x-goog-upload-status": "active",
+        "x-goog-upload-chunk-granularity": str(files.CHUNK_BYTES),
+    }
+    return _free(visit, Answer(200, b"", headers))
+
+
+def _upload_chunk(visit: Visit) -> ASGIApp:
+    request = visit.request
+    command = request.headers.get("x-goog-upload-command", "")
+    commands = {word.strip() for word in command.split(",")}
+    if not commands <= {"upload", "finalize"} or not commands:
+        raise ApiError(400, f"Unknown upload command: {command}")
+    offset = request.headers.get("x-goog-upload-offset", "")
+    if not offset.isdecimal():
+        raise ApiError(400, "X-Goog-Upload-Offset must be a number of bytes.")
+    final = "finalize" in commands
+    upload_id = request.query_params["upload_id"]
+    file = visit.sandbox.gemini_files.write(upload_id, int(offset), _body(visit), final)
+    headers = {**JSON, "x-goog-upload-status": "final" if final else "active"}
+    body = msgspec.json.encode({"file": file.resource()}) if final else b""
+    return _free(visit, Answer(200, body, headers))
+
+
+def _upload_metadata(body: bytes) -> dict[str, Any]:
+    found: Violations = []
+    try:
+        content = UPLOAD_START(msgspec.json.decode(body or b"{}"), "", found)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise ApiError(400, f"Invalid JSON payload received. {problem}") from problem
+    if found:
+        raise errors.violations(found)
+    asked: dict[str, Any] = content.get("file", {})
+    return asked
+
+
+def _look_up(visit: Visit, resource: dict[str, Any]) -> ASGIApp:
+    return _free(visit, Answer(200, msgspec.json.encode(resource), JSON))
+
+
+def _free(visit: Visit, answer: Answer) -> ASGIApp:
+    """Requests that cost nothing use up no outcome, but meet a failure that stays."""
+    play = visit.standing()
+    failure = outcomes.failure(play.outcome)
+    return visit.deliver(failure(visit.call.model or "") if failure else answer, play)
+
+
+def _check_key(visit: Visit) -> None:
+    request = visit.request
+    given = request.headers.get("x-goog-api-key") or request.query_params.get("key")
+    if given != visit.sandbox.key:
+        raise errors.bad_key()
+
+
+def _model(visit: Visit) -> Model:
+    name = visit.request.path_params["model"]
+    if name not in MODELS:
+        raise errors.unknown_model(name, _version(visit.request), name in SHUT_DOWN)
+    return MODELS[name]
+
+
+def _check_headers(request: Request) -> None:
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise ApiError(400, "Invalid JSON payload received: Content-Type is not application/json.")
+    timeout = request.headers.get("x-server-timeout")
+    if timeout is None:
+        return
+    if not timeout.isdecimal():
+        raise ApiError(400, f"Invalid X-Server-Timeout: {timeout}")
+    if int(timeout) < MIN_SERVER_TIMEOUT_S:
+        raise ApiError(
+            400,
+            f"Manually set deadline {timeout}s is too short. "
+            f"Minimum allowed deadline is {MIN_SERVER_TIMEOUT_S}s.",
+        )
+
+
+def _body(visit: Visit) -> bytes:
+    if visit.body is None:
+        raise errors.too_large(MAX_BODY_BYTES)
+    return visit.body
+
+
+def _require(request: Request, header: str, value: str) -> None:
+    if request.headers.get(header) != value:
+        raise ApiError(400, f"Header {header} must be {value}.")
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _version(request: Request) -> str:
+    return next(part for part in request.url.path.split("/") if part in VERSIONS)
