@@ -66,12 +66,12 @@ def inspect(source: Path | bytes, max_pixels: int) -> ImageInfo:
     with _stream(source) as file:
         image = _open(file)
         with image:
-            info = _describe(image)
-            if info.width * info.height > max_pixels:
+            if image.width * image.height > max_pixels:
                 raise ImageTooLarge(
-                    f"The picture has {info.width} x {info.height} pixels; "
+                    f"The picture has {image.width} x {image.height} pixels; "
                     f"at most {max_pixels // 1_000_000} megapixels are taken."
                 )
+            info = _describe(image)
             if not _is_complete(info.mime, file):
                 _decode(image)
             return info
@@ -145,10 +145,7 @@ def _looks_like_ours(file: BinaryIO) -> bool:
 
 
 def _describe(image: Image.Image) -> ImageInfo:
-    try:
-        exif = image.getexif()
-    except BROKEN:
-        exif = Image.Exif()
+    exif = _exif(image)
     orientation = exif.get(ORIENTATION, 1)
     # libheif hands pixels over already turned, and pillow-heif keeps the tag in `info` only.
     metadata = bool(exif) or any(
@@ -161,6 +158,18 @@ def _describe(image: Image.Image) -> ImageInfo:
         orientation=orientation if orientation in range(1, 9) else 1,
         has_metadata=metadata,
     )
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    try:
+        if image.format != "PNG":
+            return image.getexif()
+        # Pillow's own method decodes the whole picture, to find a chunk that comes late.
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return exif
+    except BROKEN:
+        return Image.Exif()
 
 
 def _decode(image: Image.Image) -> Image.Image:

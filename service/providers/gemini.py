@@ -4,7 +4,6 @@ Wire facts are those of the Gemini API reference (generateContent, image generat
 table, all of 2026) unless a comment names another source.
 """
 
-import binascii
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -30,6 +29,7 @@ DEFAULT_MODEL = "gemini-nano-banana-2.1"
 # 100 MB a request, counted as base64, with room for the text.
 MAX_INLINE_BYTES = 95 * 1000**2
 MAX_PROMPT = 16_000
+URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 Ratio = Literal[
     "1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9",
@@ -163,14 +163,14 @@ def _last_image(generated: _Generated) -> bytes:
 
 
 def _base64(raw: msgspec.Raw) -> bytes:
-    """Decode a JSON string of base64 without making a Python string of it; an escaped slash's
-    backslash is skipped by the decoder."""
-    text = bytes(raw)[1:-1]
+    """Decode a JSON string of base64 without making a Python string of it. Google sends the
+    standard alphabet; the URL-safe one of its clients is understood too."""
+    text = bytes(raw)
     if b"-" in text or b"_" in text:
-        text = text.translate(bytes.maketrans(b"-_", b"+/"))
+        text = text.translate(URL_SAFE)
     try:
-        data = binascii.a2b_base64(text)
-    except binascii.Error as error:
+        data = msgspec.json.decode(text, type=bytes)
+    except msgspec.MsgspecError as error:
         raise maybe_billed(ProviderBadResponse(private=f"broken base64: {error}")) from error
     if not data:
         raise maybe_billed(ProviderBadResponse(private="a picture of 0 bytes"))

@@ -3,8 +3,10 @@
 import hashlib
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from pillow_heif import register_heif_opener
 
 from service.sandbox.calls import ImageFacts
@@ -17,6 +19,7 @@ MIMES = {
     "WEBP": ("image/webp",),
     "HEIF": ("image/heic", "image/heif"),
 }
+OPENED_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 ACCEPTED_MIMES = frozenset(mime for mimes in MIMES.values() for mime in mimes)
 SOUND_IMAGES = 256
 
@@ -33,8 +36,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _UNREADABLE = (
-    UnidentifiedImageError,
     Image.DecompressionBombError,
+    EOFError,
     OSError,
     SyntaxError,
     ValueError,
@@ -80,7 +83,7 @@ class ReceivedImage:
 
 
 def _read_facts(raw: bytes, declared_mime: str, digest: str) -> ImageFacts:
-    with _open(raw) as image:
+    with _opened(raw) as image:
         if declared_mime not in MIMES[image.format or ""]:
             raise NotAnImage
         exif = image.getexif()
@@ -98,20 +101,19 @@ def _read_facts(raw: bytes, declared_mime: str, digest: str) -> ImageFacts:
 
 def _decode(raw: bytes, facts: ImageFacts, cover: tuple[int, int]) -> Image.Image:
     stored = cover[::-1] if facts.orientation in _SIDEWAYS else cover
-    with _open(raw) as image:
+    with _opened(raw) as image:
         image.draft("RGB", _draft_size(image.size, stored))
-        try:
-            image.load()
-        except (OSError, SyntaxError, ValueError) as problem:
-            raise NotAnImage from problem
         pixels = ImageOps.fit(_opaque(image), stored, Image.Resampling.BILINEAR)
     turn = _TURNS.get(facts.orientation)
     return pixels if turn is None else pixels.transpose(turn)
 
 
-def _open(raw: bytes) -> Image.Image:
+@contextmanager
+def _opened(raw: bytes) -> Iterator[Image.Image]:
+    """The image while it is read; all the ways in which Pillow gives up become `NotAnImage`."""
     try:
-        return Image.open(io.BytesIO(raw), formats=tuple(MIMES))
+        with Image.open(io.BytesIO(raw), formats=OPENED_FORMATS) as image:
+            yield image
     except _UNREADABLE as problem:
         raise NotAnImage from problem
 

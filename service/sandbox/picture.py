@@ -75,6 +75,13 @@ def thumbnail_boxes(size: tuple[int, int], count: int) -> list[Box]:
     return [(left, top, left + side, top + side) for left, top in corners]
 
 
+def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Pixels of a further image inside its paper edge."""
+    left, top, right, bottom = thumbnail_boxes(size, 1)[0]
+    edge = 2 * _edge(right - left)
+    return right - left - edge, bottom - top - edge
+
+
 def _digest(painting: Painting) -> str:
     words = (painting.size, painting.signature, painting.prompt, painting.mime)
     images = [image.facts.sha256 for image in painting.images]
@@ -112,11 +119,16 @@ def _vignette(size: tuple[int, int]) -> Image.Image:
 
 def _add_thumbnails(canvas: Image.Image, images: Sequence[ReceivedImage]) -> None:
     pen = ImageDraw.Draw(canvas)
+    inner = thumbnail_size(canvas.size)
     for image, box in zip(images, thumbnail_boxes(canvas.size, len(images)), strict=True):
-        edge = max(2, (box[2] - box[0]) // 30)
-        inner = (box[2] - box[0] - 2 * edge, box[3] - box[1] - 2 * edge)
-        pen.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=PAPER)
-        canvas.paste(image.upright(inner), (box[0] + edge, box[1] + edge))
+        left, top, right, bottom = box
+        edge = _edge(right - left)
+        pen.rectangle((left, top, right - 1, bottom - 1), fill=PAPER)
+        canvas.paste(image.upright(inner), (left + edge, top + edge))
+
+
+def _edge(side: int) -> int:
+    return max(2, side // 30)
 
 
 def _add_frame(canvas: Image.Image) -> None:
@@ -134,15 +146,14 @@ def _add_band(canvas: Image.Image, painting: Painting) -> None:
     pen.rectangle((left, top, right, bottom), fill=BAND)
     pen.rectangle((left, top, right, top + max(1, height // 24)), fill=_accent(painting))
     margin = round(height * 0.24)
-    _add_mark(pen, (margin, top + margin, margin + height - 2 * margin, bottom - margin), painting)
-    start = margin + height - 2 * margin + margin
-    room = right - start - margin
+    _add_mark(pen, (margin, top + margin, height - margin, bottom - margin), painting)
+    room = right - height - margin
     signature = drawable(painting.signature)
     face = font_fitting(signature, max(8, round(height * 0.27)), room)
-    pen.text((start, top + round(height * 0.36)), signature, PAPER, face, "lm")
+    pen.text((height, top + round(height * 0.36)), signature, PAPER, face, "lm")
     small = font(max(8, round(height * 0.23)))
     words = fitted(drawable(painting.prompt[:LONGEST_CAPTION]), small, room)
-    pen.text((start, top + round(height * 0.68)), words, CORAL, small, "lm")
+    pen.text((height, top + round(height * 0.68)), words, CORAL, small, "lm")
 
 
 def _add_mark(pen: ImageDraw.ImageDraw, box: Box, painting: Painting) -> None:

@@ -52,7 +52,10 @@ class Line:
 
     async def wait_until(self, moment: float) -> None:
         """Wait for a `time.monotonic()` moment; `ClientLeft` when the client goes first."""
-        await self.pause(max(0.0, moment - time.monotonic()))
+        await self.pause(0)
+        # uvloop's timers are whole milliseconds and may ring early.
+        while (left := moment - time.monotonic()) > 0:
+            await self.pause(left)
 
     async def pause(self, seconds: float | None) -> None:
         """Wait so long, for ever with None; `ClientLeft` when the client goes first."""

@@ -12,8 +12,8 @@ import msgspec
 from service.sandbox.dials import Refused, find_marker
 from service.sandbox.gemini.errors import ApiError, invalid
 
-MAX_FILES = 64
-MAX_FILE_BYTES = 100 * 2**20
+MAX_FILES = 32
+MAX_FILE_BYTES = 64 * 2**20
 CHUNK_BYTES = 8 * 2**20
 KEPT = timedelta(hours=48)
 

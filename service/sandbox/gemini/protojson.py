@@ -4,10 +4,11 @@ Field names are taken in camelCase and in snake_case, mixed at will; bytes in bo
 alphabets, padded or not; null stands for an absent field (protobuf, ProtoJSON format).
 """
 
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+
+import msgspec
 
 Violations = list[tuple[str, str]]
 Reader = Callable[[Any, str, Violations], Any]
@@ -67,7 +68,7 @@ def base64_bytes(value: Any, at: str, found: Violations) -> bytes:
         return _wrong(value, at, "TYPE_BYTES", found, b"")
     try:
         return _from_base64(value)
-    except ValueError:
+    except msgspec.ValidationError:
         reason = f'Base64 decoding failed for "{_shown(value)}"'
         return _wrong(value, at, "TYPE_BYTES", found, b"", reason)
 
@@ -118,7 +119,7 @@ def _from_base64(value: str) -> bytes:
     if "-" in value or "_" in value:
         value = value.translate(_TO_STANDARD)
     padded = value if value.endswith("=") else value + "=" * (-len(value) % 4)
-    return binascii.a2b_base64(padded.encode("ascii"), strict_mode=True)
+    return msgspec.convert(padded, bytes)
 
 
 def _wrong(

@@ -13,7 +13,7 @@ from service.sandbox.gemini.models import MAX_INPUT_IMAGES, Model, Size
 from service.sandbox.gemini.protojson import Violations
 from service.sandbox.gemini.schema import GENERATE_CONTENT
 from service.sandbox.images import ACCEPTED_MIMES, NotAnImage, ReceivedImage
-from service.sandbox.picture import Painting, draw, thumbnail_boxes
+from service.sandbox.picture import Painting, draw, thumbnail_size
 
 ROLES = ("user", "model")
 SQUARE: Size = (1, 1)
@@ -145,11 +145,9 @@ def _received(index: int, mime: str, raw: bytes) -> ReceivedImage:
 def _check_images(images: list[ReceivedImage], size: Size) -> None:
     if len(images) > MAX_INPUT_IMAGES:
         raise invalid("contents", f"At most {MAX_INPUT_IMAGES} images are supported.")
-    side = thumbnail_boxes(size, 1)[0]
-    thumbnail = (side[2] - side[0], side[3] - side[1])
     try:
         for index, image in enumerate(images):
-            image.check(thumbnail if index else size)
+            image.check(thumbnail_size(size) if index else size)
     except NotAnImage as problem:
         raise _unprocessable() from problem
 
