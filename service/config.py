@@ -191,9 +191,12 @@ def _is_postgres_url(value: str) -> str | None:
 
 
 def _is_base_url(value: str) -> str | None:
-    parts = urlsplit(value)
-    good = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/")
-    good = good and not (parts.query or parts.fragment or parts.username)
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/")
+        good = good and not (parts.query or parts.fragment or parts.username) and parts.port != 0
+    except ValueError:
+        good = False
     return None if good else "must be http(s)://host[:port] without a path"
 
 

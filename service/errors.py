@@ -15,6 +15,7 @@ PhotoslotError                         500 internal_error
 ├── ImageTooLarge                      413 image_too_large
 ├── UnsupportedMediaType               415 unsupported_media_type
 ├── InvalidImage                       415 invalid_image
+├── RangeNotSatisfiable                416 range_not_satisfiable
 ├── IdempotencyConflict                422 idempotency_conflict
 ├── TryLater                           429, 503 with Retry-After
 │   ├── SlotBusy                       429 slot_busy
@@ -25,10 +26,10 @@ PhotoslotError                         500 internal_error
 │   ├── Overloaded                     503 overloaded
 │   ├── DatabaseUnavailable            503 database_unavailable
 │   ├── StorageError                   503 storage_error
-│   └── ShuttingDown                   503 shutting_down
+│   ├── ShuttingDown                   503 shutting_down
+│   └── Interrupted                    503 interrupted (the process that ran the shot died)
 ├── StorageFull                        507 storage_full
 ├── ClientClosed                       499 client_closed (never sent: nobody listens)
-├── Interrupted                        503 interrupted (the process that ran the shot died)
 └── ProviderFailure                    what the AI service did
     ├── ContentBlocked                 422 content_blocked
     ├── ProviderError                  502 provider_error
@@ -167,6 +168,17 @@ class InvalidImage(PhotoslotError):
     """The picture is cut or broken."""
 
     status, reason = 415, "invalid_image"
+
+
+class RangeNotSatisfiable(PhotoslotError):
+    """The picture is shorter than the range that was asked for."""
+
+    status, reason = 416, "range_not_satisfiable"
+
+    def __init__(self, size: int = 0) -> None:
+        """`size` in bytes."""
+        super().__init__()
+        self.headers["Content-Range"] = f"bytes */{size}"
 
 
 class IdempotencyConflict(PhotoslotError):
@@ -326,12 +338,13 @@ class ProviderTimeout(ProviderFailure):
 
 def by_reason(reason: str) -> type[PhotoslotError]:
     """The class of a reason found in the journal; PhotoslotError for one nobody knows."""
-    return next((cls for cls in family() if cls.reason == reason), PhotoslotError)
+    known = {cls.reason: cls for cls in family()}
+    return known.get(reason, PhotoslotError)
 
 
 def family(root: type[PhotoslotError] = PhotoslotError) -> list[type[PhotoslotError]]:
-    """Every class that can be raised, most general first."""
+    """Every class that can be raised, each after its parents."""
     found = [] if root.__name__.startswith("_") else [root]
     for child in root.__subclasses__():
-        found += family(child)
+        found += [cls for cls in family(child) if cls not in found]
     return found

@@ -101,9 +101,7 @@ async def job_claim(db: Database, job: NewJob) -> Claim:
     slot = job.slot
     async with db.transaction() as session:
         await session.run("job_lock", slot.provider, slot.id)
-        await session.many(
-            "jobs_interrupt", slot.id, slot.provider, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
-        )
+        await jobs_interrupt(session, slot.id, slot.provider)
         row = await session.one(
             "job_claim",
             *(job.id, slot.id, slot.version, job.source, slot.provider, slot.operation),
@@ -240,10 +238,14 @@ async def job_by_id(db: Database, job_id: UUID) -> Job | None:
     return Job(**row) if row else None
 
 
-async def jobs_interrupt(db: Database) -> list[UUID]:
-    """End the jobs whose process died; their ids. A claim does this too, for its own slot and
-    provider, so that a device's retry never waits for a dead process."""
-    rows = await db.many("jobs_interrupt", None, None, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS)
+async def jobs_interrupt(
+    db: Database | Session, slot_id: str | None = None, provider: str | None = None
+) -> list[UUID]:
+    """End the jobs whose process died, those of a slot or provider, or all; their ids. A claim does
+    this too, so that a device's retry never waits for a dead process."""
+    rows = await db.many(
+        "jobs_interrupt", slot_id, provider, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+    )
     return [row["id"] for row in rows]
 
 

@@ -4,6 +4,7 @@ A picture is gone from the second it expires, whether or not its file is still t
 tells an unknown job from one that has no picture to show.
 """
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +15,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from service import queries
 from service.answers import result_url
 from service.crypto import digest
-from service.errors import InvalidImage, JobNotFound, ResultExpired, ResultNotFound
+from service.errors import (
+    InvalidImage,
+    JobNotFound,
+    RangeNotSatisfiable,
+    ResultExpired,
+    ResultNotFound,
+)
 from service.images import preview
 from service.media import EXTENSIONS
 from service.queries import Job, KeptFile
@@ -22,6 +29,7 @@ from service.state import State
 from service.threads import in_thread
 
 MAX_AGE_SECONDS = 3600
+RANGE = re.compile(r"^bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})$")
 GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -126,6 +134,19 @@ async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
     return made
 
 
+def _one_range(request: Request[State], size: int) -> None:
+    """Leave only a `Range` that asks for one stretch of the file: others may be ignored (RFC 9110,
+    14.2). Raises `RangeNotSatisfiable` for a stretch beyond its end."""
+    asked = RANGE.match(request.headers.get("range", ""))
+    first, last = (asked["first"], asked["last"]) if asked else ("", "")
+    backwards = bool(first and last) and int(first) > int(last)
+    if asked is None or backwards or not (first or last):
+        headers = request.scope["headers"]
+        request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
+    elif (first and int(first) >= size) or (not first and int(last) == 0):
+        raise RangeNotSatisfiable(size)
+
+
 def _file(
     request: Request[State], path: Path, kept: KeptFile, name: str, disposition: str
 ) -> Response:
@@ -137,6 +158,7 @@ def _file(
     }
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
+    _one_range(request, kept.bytes)
     return FileResponse(
         path,
         headers=headers,

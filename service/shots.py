@@ -20,6 +20,7 @@ from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
     Interrupted,
+    Overloaded,
     PhotoslotError,
     ProviderBusy,
     ProviderTimeout,
@@ -155,6 +156,8 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
         if twin := await _claim(state, shot, upload, info, bench):
             return await _replay(request, shot, twin, device)
         photo = await _prepare(state, slot, plan, info, upload, bench)
+        if shot.answer_by - _now() < MIN_ATTEMPT_SECONDS:
+            raise Overloaded("Too little of the window was left when it was this shot's turn.")
         shot.called = _now()
         edited = await providers.edit(
             plan,
@@ -255,7 +258,9 @@ def _seconds_to_midnight(timezone: str) -> int:
 async def _follow(state: State, shot: Shot) -> Job | None:
     """Wait for a running twin. The finished job, or None when it will never finish; its failure is
     this request's failure too."""
+    slot = shot.slot
     while True:
+        await queries.jobs_interrupt(state["db"], slot.id, slot.provider)
         job = await queries.job_by_id(state["db"], shot.job_id)
         if job is None or job.failure_reason == Interrupted.reason or _is_dead(job):
             return None
@@ -392,6 +397,7 @@ def _answer(
     }
     if kept is None:
         headers["X-Result-Stored"] = "no"
+        del headers["Link"]
     picture = answers.Picture(edited.data, edited.info.mime, edited.info.width, edited.info.height)
     expires_at = kept.expires_at if kept else None
     return answers.picture(request, shot.job_id, picture, headers, expires_at, device)

@@ -1,5 +1,6 @@
 """What lives as long as the process and is handed to every handler as `request.state`."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,15 @@ class Intake:
             raise StorageFull()
 
 
+@dataclass(slots=True)
+class Check:
+    """One check of the house's health: when it began, how the one before it ended."""
+
+    started: float
+    task: asyncio.Task[str]
+    last: str
+
+
 class State(TypedDict):
     """The lifespan's gift to `Request[State]`."""
 
@@ -65,3 +75,4 @@ class State(TypedDict):
     passwords: PasswordMemory
     intake: Intake
     worker: int
+    checks: dict[str, Check]

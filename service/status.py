@@ -1,5 +1,7 @@
 """For machines: is it alive, can it take a shot, what does it count."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -7,10 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from service import queries
-from service.errors import PhotoslotError
-from service.state import State
+from service.errors import NotFound, PhotoslotError
+from service.state import Check, State
 from service.threads import in_thread
 
+CHECK_SECONDS = 1.0
+WAIT_SECONDS = 0.05
+STALE_SECONDS = 5.0
+LOOPBACK = ("127.0.0.1", "::1")
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -20,31 +26,56 @@ async def livez(_request: Request[State]) -> Response:
 
 
 async def healthz(request: Request[State]) -> Response:
-    """`GET /healthz`: 200 when a shot can be taken, 503 when it cannot. Reasons, no details."""
-    checks = {"database": await _database(request.state), "media": await _media(request.state)}
+    """`GET /healthz`: 200 when a shot can be taken, 503 when it cannot. Reasons, no details.
+
+    Answers at once: what does not answer by then is judged by its last outcome."""
+    state = request.state
+    database, media = await asyncio.gather(
+        _outcome(state, "database", _database), _outcome(state, "media", _media)
+    )
+    checks = {"database": database, "media": media}
     good = all(outcome == "ok" for outcome in checks.values())
     body = {"status": "ok" if good else "error", "checks": checks}
     return JSONResponse(body, 200 if good else 503, headers={"Cache-Control": "no-store"})
 
 
-async def metrics(_request: Request[State]) -> Response:
-    """`GET /metrics`: Prometheus text of this process."""
+async def _outcome(state: State, name: str, check: Callable[[State], Awaitable[str]]) -> str:
+    """The outcome of a check that runs at most once a CHECK_SECONDS, however many ask."""
+    now = asyncio.get_running_loop().time()
+    known = state["checks"].get(name)
+    if known is None or (known.task.done() and now - known.started > CHECK_SECONDS):
+        task = asyncio.create_task(_run(state, check))
+        known = state["checks"][name] = Check(now, task, known.last if known else "unknown")
+    await asyncio.wait([known.task], timeout=WAIT_SECONDS)
+    if known.task.done():
+        known.last = known.task.result()
+    elif now - known.started > STALE_SECONDS:
+        known.last = "no_answer"
+    return known.last
+
+
+async def _run(state: State, check: Callable[[State], Awaitable[str]]) -> str:
+    try:
+        return await check(state)
+    except PhotoslotError as error:
+        return error.reason
+
+
+async def metrics(request: Request[State]) -> Response:
+    """`GET /metrics`: Prometheus text of this process, for this host only."""
+    local = request.client is not None and request.client.host in LOOPBACK
+    if not local or "x-forwarded-for" in request.headers:
+        raise NotFound()
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _database(state: State) -> str:
-    try:
-        found = await queries.house_schema(state["db"])
-    except PhotoslotError as error:
-        return error.reason
+    found = await queries.house_schema(state["db"])
     return "ok" if found == newest_migration() else "schema_mismatch"
 
 
 async def _media(state: State) -> str:
-    try:
-        await in_thread(state["threads"].disk, state["media"].prepare)
-    except PhotoslotError as error:
-        return error.reason
+    await in_thread(state["threads"].disk, state["media"].prepare)
     return "ok"
 
 

@@ -1,0 +1,294 @@
+"""How much the way of one shot costs in time and memory, beside the floor in the same run."""
+
+import io
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+import photos
+from camera import Camera
+from figures import Figure
+from load import SLOTS, Answer, at_once, in_parallel, run, shoot
+from rig import House
+from stage import Floor, Stage
+
+LATENCY_SECONDS = 0.2
+PHOTO_BYTES = 4_000_000
+PARALLEL = 15
+LARGE_SIDE = 4170
+LARGE_MEGABYTES = 50
+HOLD_SECONDS = 6.0
+SMALL_POOL = 2
+SLOW_SHOTS = 20
+SLOW_SECONDS = 3.0
+WINDOW_SECONDS = 10
+RESERVE_SECONDS = 1.0
+HEALTH_PAUSE_SECONDS = 0.02
+MEBIBYTE = 1024**2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How often things are done."""
+
+    warm_ups: int
+    singles: int
+    rounds: int
+    shots_a_round: int
+    large_shots: int
+    continues: int
+    hanging: int
+    crowd: int
+    arriving: int
+
+
+FULL = Size(
+    warm_ups=6,
+    singles=60,
+    rounds=6,
+    shots_a_round=60,
+    large_shots=10,
+    continues=30,
+    hanging=15,
+    crowd=300,
+    arriving=20,
+)
+QUICK = Size(
+    warm_ups=3,
+    singles=20,
+    rounds=3,
+    shots_a_round=30,
+    large_shots=4,
+    continues=10,
+    hanging=5,
+    crowd=100,
+    arriving=8,
+)
+
+
+def measure(stage: Stage, size: Size) -> Iterator[Figure]:
+    """All figures, one after the other."""
+    with stage.house() as house, stage.floor() as floor:
+        stage.sandbox.dial(latency_s=LATENCY_SECONDS)
+        photo = photos.big_jpeg(8, target_bytes=PHOTO_BYTES)
+        for program in (house, floor):
+            run(in_parallel(SMALL_POOL, size.warm_ups, partial(_shot, program.url, photo)))
+        yield from _one_at_a_time(house, floor, photo, size)
+        yield from _in_parallel(house, floor, photo, size)
+        yield _continue(house, size)
+    yield _memory(stage, size)
+    yield _small_pool(stage)
+    yield from _deadlines(stage, size)
+    yield _health(stage, size)
+
+
+def _one_at_a_time(house: House, floor: Floor, photo: bytes, size: Size) -> Iterator[Figure]:
+    """Shot by shot in turn, so that whatever slows the machine slows both."""
+    seconds: dict[str, list[float]] = {house.url: [], floor.url: []}
+    for number in range(size.singles):
+        for url, taken in seconds.items():
+            taken.append(run(_shot(url, photo, number)).seconds)
+    how = f"{size.singles} shots of 4 MB each, service and floor in turn"
+    yield from _added("1 at a time", seconds[house.url], seconds[floor.url], how)
+
+
+def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterator[Figure]:
+    """Round by round in turn."""
+    seconds: dict[str, list[float]] = {house.url: [], floor.url: []}
+    spent = {house.url: 0.0, floor.url: 0.0}
+    for _ in range(size.rounds):
+        for url, taken in seconds.items():
+            started = time.perf_counter()
+            shot = partial(_shot, url, photo)
+            answers = run(in_parallel(PARALLEL, size.shots_a_round, shot))
+            spent[url] += time.perf_counter() - started
+            taken += [answer.seconds for answer in answers]
+    rounds = f"{size.rounds} rounds of {size.shots_a_round} shots, service and floor in turn"
+    how = f"{PARALLEL} cameras on {PARALLEL} slots, {rounds}"
+    yield from _added(f"{PARALLEL} in parallel", seconds[house.url], seconds[floor.url], how)
+    shots = size.rounds * size.shots_a_round
+    yield Figure(
+        name=f"throughput, {PARALLEL} in parallel",
+        value=shots / spent[house.url],
+        floor=shots / spent[floor.url],
+        unit="shots/s",
+        limit=0.8,
+        at_most=False,
+        how="the same rounds",
+    )
+
+
+def _added(
+    what: str, service: Sequence[float], floor: Sequence[float], how: str
+) -> Iterator[Figure]:
+    for name, percent in (("median", 50), ("p95", 95)):
+        yield Figure(
+            name=f"added latency, {what}, {name}",
+            value=(_percentile(service, percent) - LATENCY_SECONDS) * 1000,
+            floor=(_percentile(floor, percent) - LATENCY_SECONDS) * 1000,
+            unit="ms",
+            limit=1.3,
+            how=how,
+        )
+
+
+def _continue(house: House, size: Size) -> Figure:
+    camera = Camera(house.url)
+    waited = []
+    for _ in range(size.continues):
+        body, mime = camera.multipart(photos.jpeg())
+        with camera.wire() as wire:
+            wire.send(camera.request(body, mime, expect=True))
+            waited.append(wire.wait_continue())
+            wire.send(body)
+            assert wire.answer().status == 200
+    return Figure(
+        name="100 Continue",
+        value=max(waited) * 1000,
+        unit="ms",
+        limit=50,
+        how=f"longest of {size.continues} waits on a raw socket",
+    )
+
+
+def _memory(stage: Stage, size: Size) -> Figure:
+    photo = _large_photo()
+    stage.sandbox.dial(latency_s=LATENCY_SECONDS)
+    with stage.house() as house:
+        run(_shot(house.url, photos.jpeg(), 0))
+        stage.sandbox.dial(latency_s=HOLD_SECONDS)
+        before = house.memory_bytes
+        _forget_peak(house.pid)
+        started = time.time()
+        run(at_once(size.large_shots, partial(_shot, house.url, photo)))
+        growth = _peak_bytes(house.pid) - before
+    _check_together(stage, started, size.large_shots)
+    return Figure(
+        name=f"peak memory per {LARGE_MEGABYTES} MB shot",
+        value=growth / size.large_shots / MEBIBYTE,
+        unit="MiB",
+        limit=12,
+        how=f"VmHWM less RSS before, {size.large_shots} shots in flight at once in a new process",
+    )
+
+
+def _forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _peak_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(
+        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")
+    )
+
+
+def _large_photo() -> bytes:
+    """A PNG of nearly 50 MB: stored, not compressed."""
+    file = io.BytesIO()
+    photos.scene(LARGE_SIDE, LARGE_SIDE).save(file, "PNG", compress_level=0)
+    photo = file.getvalue()
+    assert (LARGE_MEGABYTES - 1) * MEBIBYTE < len(photo) <= LARGE_MEGABYTES * MEBIBYTE
+    return photo
+
+
+def _small_pool(stage: Stage) -> Figure:
+    stage.sandbox.dial(latency_s=SLOW_SECONDS)
+    with stage.house(DB_POOL_SIZE=str(SMALL_POOL)) as house:
+        started = time.time()
+        run(at_once(SLOW_SHOTS, partial(_shot, house.url, photos.jpeg())))
+        longest = time.time() - started
+    _check_together(stage, started, SLOW_SHOTS)
+    return Figure(
+        name=f"{SLOW_SHOTS} slow shots, pool of {SMALL_POOL}",
+        value=longest,
+        unit="s",
+        limit=1.5 * SLOW_SECONDS,
+        how=f"until all have their picture, from a provider of {SLOW_SECONDS:g} s",
+    )
+
+
+def _check_together(stage: Stage, started: float, count: int) -> None:
+    """The sandbox had all of these shots at one moment, so the service had too."""
+    calls = [call for call in stage.sandbox.calls() if call["at"] > started]
+    assert len(calls) == count, f"{len(calls)} calls of the provider for {count} shots"
+    first_answered = min(call["at"] + call["latency_s"] for call in calls)
+    assert max(call["at"] for call in calls) < first_answered, "the shots were not in flight at once"
+
+
+def _deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
+    stage.tables.execute("update slot set sync_response_seconds = %s", WINDOW_SECONDS)
+    stage.sandbox.dial(outcomes=["hang"])
+    with stage.house() as house:
+        for count, name, limit, percent in (
+            (size.hanging, "504 of a hanging provider, worst error", 150, 100),
+            (size.crowd, f"{size.crowd} slow shots in flight, p99 of the 504's error", 250, 99),
+        ):
+            hang = partial(_shot, house.url, photos.jpeg(), expected=504)
+            answers = run(at_once(count, hang))
+            wanted = WINDOW_SECONDS - RESERVE_SECONDS
+            errors = [abs(answer.seconds - wanted) for answer in answers]
+            yield Figure(
+                name=name,
+                value=_percentile(errors, percent) * 1000,
+                unit="ms",
+                limit=limit,
+                how=f"{count} shots at once, window {WINDOW_SECONDS} s, answer due at {wanted:g} s",
+            )
+    stage.tables.execute("update slot set sync_response_seconds = null")
+
+
+def _health(stage: Stage, size: Size) -> Figure:
+    stage.sandbox.dial(latency_s=LATENCY_SECONDS)
+    photo = _large_photo()
+    with stage.house() as house, _watch_health(house.url) as waited:
+        run(at_once(size.arriving, partial(_shot, house.url, photo)))
+    return Figure(
+        name="/healthz while large shots arrive, p99",
+        value=_percentile(waited, 99) * 1000,
+        unit="ms",
+        limit=50,
+        how=f"{len(waited)} looks while {size.arriving} × {LARGE_MEGABYTES} MB arrive",
+    )
+
+
+@contextmanager
+def _watch_health(url: str) -> Iterator[list[float]]:
+    """Look at /healthz while the block runs, from a thread, so that a busy event loop of ours does
+    not count as a slow answer; the seconds of each look."""
+    over = threading.Event()
+    waited: list[float] = []
+
+    def watch() -> None:
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            while not over.wait(HEALTH_PAUSE_SECONDS):
+                started = time.perf_counter()
+                client.get("/healthz").raise_for_status()
+                waited.append(time.perf_counter() - started)
+
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(watch)
+        try:
+            yield waited
+        finally:
+            over.set()
+        watching.result()
+
+
+async def _shot(url: str, photo: bytes, number: int, expected: int = 200) -> Answer:
+    answer = await shoot(url, photo, SLOTS[number % len(SLOTS)])
+    assert answer.status == expected, answer.head
+    return answer
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    if percent == 100:
+        return max(values)
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

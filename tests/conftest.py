@@ -1,0 +1,243 @@
+"""The rig every test stands in: one PostgreSQL, one sandbox and one house for a run.
+
+A test that uses any of them finds them as new: tables as the migrations left them with the ingest
+password set, no files, dials and calls reset. Nothing connects beyond this machine.
+"""
+
+import ipaddress
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import embedded
+import pytest
+from camera import PASSWORD, Camera
+from migrate import migrate
+from rig import House, Sandbox
+from tables import Tables, new_database
+
+from service.crypto import hash_password
+from service.db import Database, open_database
+
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+
+
+def _refuse_strangers(connection: socket.socket, address: Any) -> None:
+    if connection.family == socket.AF_UNIX:
+        return
+    host = address[0]
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        connection.close()
+        raise AssertionError(f"a test wanted to connect to {host}")
+
+
+def _guarded_connect(self: socket.socket, address: Any) -> None:
+    _refuse_strangers(self, address)
+    _connect(self, address)
+
+
+def _guarded_connect_ex(self: socket.socket, address: Any) -> int:
+    _refuse_strangers(self, address)
+    return _connect_ex(self, address)
+
+
+socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
+socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign]
+
+
+class MakeHouse(Protocol):
+    """Starts one more house beside the common one, on the same database and folder.
+    Variables are added to its environment, None takes one away; with `ready=False` it is given
+    at once, to see how it starts or fails."""
+
+    def __call__(self, *, ready: bool = True, **environment: str | None) -> House: ...
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: that of TEST_DATABASE_URL, else the embedded one in a folder that
+    ends with the run."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    # Not under pytest's own folder: that one is private to its user, and PostgreSQL may be another.
+    folder = Path(tempfile.mkdtemp(prefix="photoslot-postgres-"))
+    try:
+        server = embedded.start(folder / "data")
+        try:
+            yield server.get_uri()
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def empty_database(postgres_url: str) -> Iterator[str]:
+    """A database without a single table, for this test alone."""
+    with new_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_url: str) -> Iterator[str]:
+    """The database of the run, with today's schema."""
+    with new_database(postgres_url) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _tables(database_url: str) -> Tables:
+    tables = Tables(database_url)
+    tables.execute("update slot set ingest_password_hash = %s", hash_password(PASSWORD))
+    tables.remember()
+    return tables
+
+
+@pytest.fixture
+def tables(_tables: Tables) -> Tables:
+    """The run's database, as the migrations left it."""
+    _tables.restore()
+    return _tables
+
+
+@pytest.fixture
+def rows(tables: Tables) -> Callable[..., list[dict[str, Any]]]:
+    """`rows(sql, *args)` gives all rows as dicts."""
+    return tables.rows
+
+
+@pytest.fixture
+def execute(tables: Tables) -> Callable[..., int]:
+    """`execute(sql, *args)` runs one statement and gives the number of rows it touched."""
+    return tables.execute
+
+
+@pytest.fixture
+def slot(tables: Tables) -> Callable[..., None]:
+    """`slot("slot-001", max_in_flight=2)` changes a slot's row."""
+    return tables.change_slot
+
+
+@pytest.fixture
+async def db(anyio_backend: str, tables: Tables) -> AsyncIterator[Database]:
+    """The service's own pool on the run's database, for asynchronous tests."""
+    async with open_database(tables.url, size=4) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox") / "sandbox.log")
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def sandbox(_sandbox: Sandbox) -> Sandbox:
+    """The simulated providers: they answer well and have not been called yet."""
+    _sandbox.reset()
+    return _sandbox
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("house")
+
+
+@pytest.fixture(scope="session")
+def _start_house(
+    _tables: Tables, _sandbox: Sandbox, _home: Path
+) -> Callable[[dict[str, str | None]], House]:
+    numbers = itertools.count(1)
+
+    def start(environment: dict[str, str | None]) -> House:
+        return House(
+            _home / f"house-{next(numbers)}.log",
+            database_url=_tables.url,
+            home=_home,
+            provider_url=_sandbox.url,
+            environment=environment,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def _house(_start_house: Callable[[dict[str, str | None]], House]) -> Iterator[House]:
+    house = _start_house({})
+    try:
+        yield house.wait_ready()
+    finally:
+        house.stop()
+
+
+@pytest.fixture
+def house(_house: House, tables: Tables, sandbox: Sandbox) -> House:
+    """The service of the run: no shot taken yet, nothing on its disk."""
+    assert _house.is_running, f"a test before this one ended it:\n{_house.output[-3000:]}"
+    _empty(_house.media_root)
+    _house.forget_log()
+    return _house
+
+
+@pytest.fixture
+def make_house(
+    _start_house: Callable[[dict[str, str | None]], House],
+    tables: Tables,
+    sandbox: Sandbox,
+    _home: Path,
+) -> Iterator[MakeHouse]:
+    """See `MakeHouse`; they are stopped after the test."""
+    houses: list[House] = []
+    _empty(_home / "media")
+
+    def make(*, ready: bool = True, **environment: str | None) -> House:
+        house = _start_house(environment)
+        houses.append(house)
+        return house.wait_ready() if ready else house
+
+    yield make
+    for house in houses:
+        house.stop()
+
+
+@pytest.fixture
+def camera(house: House) -> Iterator[Camera]:
+    """A camera that posts to the house of the run."""
+    camera = Camera(house.url)
+    yield camera
+    camera.switch_off()
+
+
+@pytest.fixture
+def disk(_home: Path) -> Callable[..., list[str]]:
+    """`disk()` lists all files of shots and pictures, relative to the media folder."""
+
+    def list_files(*folders: str) -> list[str]:
+        root = _home / "media"
+        wanted = folders or ("temp", "results")
+        found = itertools.chain.from_iterable((root / name).rglob("*") for name in wanted)
+        return sorted(str(path.relative_to(root)) for path in found if path.is_file())
+
+    return list_files
+
+
+def _empty(media: Path) -> None:
+    """Remove the files and keep the folders, which a running house has made."""
+    for path in media.rglob("*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)

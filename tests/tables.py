@@ -1,0 +1,96 @@
+"""The test database: read it, change it, bring it back to how the migrations left it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from graphlib import TopologicalSorter
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from pytest_postgresql.janitor import DatabaseJanitor
+
+FOREIGN_KEYS = """
+    select c.relname as name, r.relname as refers_to
+    from pg_class c
+    left join pg_constraint k on k.conrelid = c.oid and k.contype = 'f' and k.confrelid <> c.oid
+    left join pg_class r on r.oid = k.confrelid
+    where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+      and c.relname !~ '^_?yoyo'
+"""
+
+
+@contextmanager
+def new_database(server_url: str) -> Iterator[str]:
+    """The URL of an empty database that lives as long as the block."""
+    server = conninfo_to_dict(server_url)
+    name = f"photoslot_test_{uuid4().hex[:12]}"
+    janitor = DatabaseJanitor(
+        user=str(server.get("user") or "postgres"),
+        host=str(server.get("host") or "127.0.0.1"),
+        port=server.get("port") or 5432,
+        password=str(server.get("password") or "") or None,
+        dbname=name,
+    )
+    with janitor:
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+class Tables:
+    """The rows behind a house. Each call is a connection and a transaction of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._pristine: dict[str, list[dict[str, Any]]] = {}
+
+    def rows(self, query: str, *args: object) -> list[dict[str, Any]]:
+        """All rows of a query; parameters are `%s`."""
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            return connection.execute(query.encode(), args or None).fetchall()
+
+    def execute(self, statement: str, *args: object) -> int:
+        """Run one statement; the number of rows it touched."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(statement.encode(), args or None).rowcount
+
+    def change_slot(self, slot_id: str, **columns: object) -> None:
+        """Set columns of a slot's row; dicts and lists become jsonb."""
+        values = [Jsonb(v) if isinstance(v, dict | list) else v for v in columns.values()]
+        assignments = sql.SQL(", ").join(
+            sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns
+        )
+        with psycopg.connect(self.url) as connection:
+            statement = sql.SQL("update slot set {} where id = %s").format(assignments)
+            changed = connection.execute(statement, [*values, slot_id]).rowcount
+        assert changed == 1, f"there is no slot {slot_id}"
+
+    def remember(self) -> None:
+        """Take what is in the tables now as what `restore` brings back."""
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            found = connection.execute(FOREIGN_KEYS).fetchall()
+            parents: dict[str, set[str]] = {row["name"]: set() for row in found}
+            for row in found:
+                if row["refers_to"]:
+                    parents[row["name"]].add(row["refers_to"])
+            for name in TopologicalSorter(parents).static_order():
+                query = sql.SQL("select to_jsonb(t) as row from {} t").format(sql.Identifier(name))
+                self._pristine[name] = [r["row"] for r in connection.execute(query).fetchall()]
+
+    def restore(self) -> None:
+        """Empty every table and put back what `remember` found."""
+        with psycopg.connect(self.url) as connection:
+            for name in reversed(self._pristine):
+                connection.execute(sql.SQL("delete from {}").format(sql.Identifier(name)))
+            for name, rows in self._pristine.items():
+                if rows:
+                    connection.execute(
+                        sql.SQL(
+                            "insert into {table} overriding system value"
+                            " select * from jsonb_populate_recordset(null::{table}, %s)"
+                        ).format(table=sql.Identifier(name)),
+                        [Jsonb(rows)],
+                    )

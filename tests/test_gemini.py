@@ -1,0 +1,531 @@
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import photos
+import pytest
+from pytest_httpx import HTTPXMock, IteratorStream
+from rig import free_port
+
+from service.config import ProviderAccount
+from service.errors import (
+    ContentBlocked,
+    PayloadTooLarge,
+    ProviderAuth,
+    ProviderBadResponse,
+    ProviderError,
+    ProviderFailure,
+    ProviderNoImage,
+    ProviderQuota,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from service.images import Photo
+from service.providers.base import Order, Picture
+from service.providers.gemini import DEFAULT_MODEL, MAX_INLINE_BYTES, Settings, edit
+from service.providers.wire import MAX_ANSWER_BYTES, Base64Body, open_client
+
+pytestmark = pytest.mark.anyio
+
+BASE = "http://gemini.example"
+ACCOUNT = ProviderAccount(BASE, "the-secret-key")
+URL = f"{BASE}/v1beta/models/{DEFAULT_MODEL}:generateContent"
+DRAWN = photos.jpeg(64, 48)
+OTHER = photos.jpeg(48, 64)
+# Its base64 has both characters in which the two alphabets differ, and ends with padding.
+TRICKY = b"\xfb\xff\xbf>?" * 5
+
+
+@pytest.fixture(scope="module")
+async def client(anyio_backend: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(max_connections=4) as client:
+        yield client
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Photo:
+    return photo_of(tmp_path / "photo", photos.jpeg())
+
+
+def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
+    path.write_bytes(data)
+    return Photo(path, mime, 640, 480, len(data))
+
+
+def order(photo: Photo, *templates: Photo, **settings: Any) -> Order:
+    wanted = {"prompt": "Warm evening light."} | settings
+    return Order("image_edit", msgspec.convert(wanted, Settings), photo, templates)
+
+
+def image(data: bytes = DRAWN, mime: str | None = "image/jpeg", **more: Any) -> dict[str, Any]:
+    encoded = base64.b64encode(data).decode()
+    return {"inlineData": {"mimeType": mime, "data": encoded}, **more}
+
+
+def answer(*parts: Any, finish: str | None = "STOP", **more: Any) -> dict[str, Any]:
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish, "index": 0}
+    return {"candidates": [candidate], **more}
+
+
+def empty(finish: str | None, **candidate: Any) -> dict[str, Any]:
+    return {"candidates": [{"finishReason": finish, **candidate}]}
+
+
+def error(code: int, status: str, message: str = "no", *details: Any) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "status": status, "details": details}}
+
+
+async def test_it_sends_the_order_as_gemini_wants_it(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    httpx_mock.add_response(json=answer(image()))
+
+    await edit(client, ACCOUNT, order(photo))
+
+    [request] = httpx_mock.get_requests()
+    assert (request.method, str(request.url)) == ("POST", URL)
+    assert request.headers["x-goog-api-key"] == "the-secret-key"
+    assert request.headers["content-type"] == "application/json"
+    assert int(request.headers["content-length"]) == len(request.content)
+    assert "transfer-encoding" not in request.headers
+    assert "authorization" not in request.headers
+    assert json.loads(request.content) == {
+        "contents": [{"role": "user", "parts": [image(photos.jpeg()), {"text": PROMPT}]}],
+        "generationConfig": {"responseModalities": ["TEXT", "IMAGE"]},
+    }
+
+
+PROMPT = "Warm evening light."
+
+
+async def test_it_sends_everything_a_slot_can_set(
+    client: httpx.AsyncClient, photo: Photo, tmp_path: Path, httpx_mock: HTTPXMock
+) -> None:
+    httpx_mock.add_response(json=answer(image()))
+    style = photo_of(tmp_path / "style", photos.png(), "image/png")
+    face = photo_of(tmp_path / "face", photos.webp(), "image/webp")
+    prompt = 'Day "one"\n\\ день 🖼 \u2028 </script>'
+
+    await edit(
+        client,
+        ACCOUNT,
+        order(
+            *(photo, style, face),
+            prompt=prompt,
+            model="gemini-3-pro-image",
+            aspect_ratio="3:4",
+            image_size="2K",
+        ),
+    )
+
+    [request] = httpx_mock.get_requests()
+    assert request.url.path == "/v1beta/models/gemini-3-pro-image:generateContent"
+    sent = json.loads(request.content)
+    assert sent["contents"][0]["parts"] == [
+        image(photos.jpeg()),
+        image(photos.png(), "image/png"),
+        image(photos.webp(), "image/webp"),
+        {"text": prompt},
+    ]
+    assert sent["generationConfig"] == {
+        "responseModalities": ["TEXT", "IMAGE"],
+        "imageConfig": {"aspectRatio": "3:4", "imageSize": "2K"},
+    }
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 3 * 128 * 1024 - 1, 3 * 128 * 1024, 3 * 128 * 1024 + 1])
+async def test_a_streamed_photo_is_the_base64_of_the_whole(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(bytes(number % 251 for number in range(size)))
+    body = Base64Body([b"<", path, b">"])
+
+    for _ in range(2):
+        sent = b"".join([block async for block in body])
+        assert sent == b"<" + base64.b64encode(path.read_bytes()) + b">"
+        assert len(sent) == body.length
+
+
+async def test_a_photo_too_large_for_one_request_is_not_sent(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    with photo.path.open("r+b") as file:
+        file.truncate(MAX_INLINE_BYTES // 4 * 3)
+
+    with pytest.raises(PayloadTooLarge, match="max_side_px"):
+        await edit(client, ACCOUNT, order(photo))
+
+    assert httpx_mock.get_requests() == []
+
+
+async def take(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, **response: Any
+) -> Picture:
+    httpx_mock.add_response(url=URL, method="POST", **response)
+    return await edit(client, ACCOUNT, order(photo))
+
+
+async def test_it_gives_picture_model_and_usage(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    usage = {"promptTokenCount": 1133, "totalTokenCount": 2400, "new": {"thing": 1}}
+    told = answer(image(), usageMetadata=usage, modelVersion="gemini-3", responseId="x", new=[1])
+
+    picture = await take(client, photo, httpx_mock, json=told)
+
+    assert picture == Picture(DRAWN, "gemini-3", usage)
+
+
+async def test_without_usage_and_model_it_names_what_was_ordered(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    picture = await take(client, photo, httpx_mock, json=answer(image()))
+
+    assert (picture.model, picture.usage) == (DEFAULT_MODEL, {})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [image()],
+        [{"text": "Here it is."}, image()],
+        [image(), {"text": "Here it is."}],
+        [image(OTHER), image(OTHER, thoughtSignature="c2ln"), image(thoughtSignature="c2ln")],
+        [{"text": "hm", "thought": True}, image(OTHER, thought=True), image()],
+        [image(), image(OTHER, thought=True)],
+        [image(thought=False), {"inlineData": {"mimeType": "text/plain", "data": "eA=="}}],
+        [image(mime="image/png")],
+        [image(), {}],
+    ],
+    ids=[
+        *("alone", "after text", "before text", "drafts", "thoughts", "thought last"),
+        *("text file last", "wrong type", "empty part"),
+    ],
+)
+async def test_the_last_picture_that_is_no_thought_is_the_one(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, parts: list[Any]
+) -> None:
+    assert (await take(client, photo, httpx_mock, json=answer(*parts))).data == DRAWN
+
+
+@pytest.mark.parametrize("finish", ["MAX_TOKENS", "OTHER", "IMAGE_SAFETY", "NEW_REASON", None])
+async def test_a_picture_counts_whatever_the_finish_reason(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, finish: str | None
+) -> None:
+    picture = await take(client, photo, httpx_mock, json=answer(image(), finish=finish))
+
+    assert picture.data == DRAWN
+
+
+STANDARD = base64.b64encode(TRICKY).decode()
+SPELLINGS = {
+    "standard": STANDARD,
+    "URL-safe": STANDARD.replace("+", "-").replace("/", "_"),
+    "escaped slash": STANDARD.replace("/", r"\/"),
+    "slash by number": STANDARD.replace("/", r"\u002f"),
+    "plus by number": STANDARD.replace("+", r"\u002B"),
+    "equals by number": STANDARD.replace("=", r"\u003d"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+async def test_base64_may_be_spelt_in_every_way_json_allows(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, spelling: str
+) -> None:
+    body = json.dumps(answer(image(b"?")), separators=(",", ":")).replace("Pw==", spelling)
+
+    assert (await take(client, photo, httpx_mock, text=body)).data == TRICKY
+
+
+BLOCKED = [
+    *("SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "IMAGE_PROHIBITED_CONTENT", "BLOCKLIST"),
+    *("SPII", "RECITATION", "IMAGE_RECITATION", "ESCALATION", "LANGUAGE", "IMAGE_OTHER"),
+]
+CUT = [
+    *("MAX_TOKENS", "CONTINUATION", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"),
+    *("TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
+]
+REFUSED_REASONS: list[tuple[str | None, type[ProviderFailure]]] = [
+    *((reason, ContentBlocked) for reason in BLOCKED),
+    *((reason, ProviderBadResponse) for reason in CUT),
+    *((reason, ProviderError) for reason in ("OTHER", "MALFORMED_RESPONSE", "SOMETHING_NEW")),
+    *((reason, ProviderNoImage) for reason in ("NO_IMAGE", "STOP", "", None)),
+    ("PUP_LIMITED_DISABLED", ProviderAuth),
+]
+NOTHING: dict[str, dict[str, Any]] = {
+    "no content": {},
+    "null content": {"content": None},
+    "empty content": {"content": {}},
+    "role only": {"content": {"role": "model"}},
+    "null parts": {"content": {"role": "model", "parts": None}},
+    "no parts": {"content": {"role": "model", "parts": []}},
+    "text": {"content": {"role": "model", "parts": [{"text": "I would rather not."}]}},
+    "thought": {"content": {"role": "model", "parts": [image(thought=True)]}},
+}
+
+
+@pytest.mark.parametrize("nothing", NOTHING.values(), ids=NOTHING)
+@pytest.mark.parametrize(("finish", "kind"), REFUSED_REASONS)
+async def test_without_a_picture_the_finish_reason_tells_why(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    finish: str | None,
+    kind: type[ProviderFailure],
+    nothing: dict[str, Any],
+) -> None:
+    with pytest.raises(ProviderFailure) as raised:
+        await take(client, photo, httpx_mock, json=empty(finish, **nothing))
+
+    assert type(raised.value) is kind
+    assert raised.value.maybe_billed
+    assert f"finishReason {finish}" in (raised.value.private or "")
+
+
+async def test_what_gemini_says_of_it_is_for_admins_only(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    told = empty("IMAGE_OTHER", finishMessage="Unable to show " + "<b>x</b>" * 1000)
+
+    with pytest.raises(ContentBlocked) as raised:
+        await take(client, photo, httpx_mock, json=told)
+
+    assert "Unable to show" in (raised.value.private or "")
+    assert len(raised.value.private or "") <= 300
+    assert "Unable to show" not in str(raised.value.body())
+
+
+@pytest.mark.parametrize(
+    "reason", ["SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "NEW"]
+)
+async def test_a_blocked_prompt_is_blocked_content(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, reason: str
+) -> None:
+    with pytest.raises(ContentBlocked) as raised:
+        await take(client, photo, httpx_mock, json={"promptFeedback": {"blockReason": reason}})
+
+    assert raised.value.private == f"blockReason {reason}"
+
+
+BAD_KEY = {
+    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+    "reason": "API_KEY_INVALID",
+    "domain": "googleapis.com",
+    "metadata": {"service": "generativelanguage.googleapis.com"},
+}
+LOCATION = "User location is not supported for the API use."
+BILLING = "The free tier is not available; please enable billing on your project."
+NOT_ACTIVE = "The File abc is not in an ACTIVE state and usage is not allowed."
+DEADLINE = "Manually set deadline 5s is too short. Minimum allowed deadline is 10s."
+PER_DAY = {
+    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel", "quotaValue": "0"}],
+}
+LEAKED = "Your API key was reported as leaked. Please use another API key."
+REFUSALS: list[tuple[int, dict[str, Any], type[ProviderFailure]]] = [
+    (400, error(400, "INVALID_ARGUMENT", "API key not valid.", BAD_KEY), ProviderAuth),
+    (400, error(400, "FAILED_PRECONDITION", LOCATION), ProviderAuth),
+    (400, error(400, "FAILED_PRECONDITION", BILLING), ProviderAuth),
+    (400, error(400, "FAILED_PRECONDITION", NOT_ACTIVE), ProviderError),
+    (400, error(400, "INVALID_ARGUMENT", 'Unknown name "x"'), ProviderError),
+    (400, error(400, "INVALID_ARGUMENT", DEADLINE), ProviderError),
+    (401, error(401, "UNAUTHENTICATED"), ProviderAuth),
+    (403, error(403, "PERMISSION_DENIED", LEAKED), ProviderAuth),
+    (404, error(404, "NOT_FOUND", "models/x is not found"), ProviderError),
+    (413, error(413, "INVALID_ARGUMENT"), ProviderError),
+    (429, error(429, "RESOURCE_EXHAUSTED", "quota", PER_DAY), ProviderQuota),
+    (429, error(429, "RESOURCE_EXHAUSTED"), ProviderQuota),
+    (500, error(500, "INTERNAL"), ProviderUnavailable),
+    (503, error(503, "UNAVAILABLE", "The model is overloaded."), ProviderUnavailable),
+    (504, error(504, "DEADLINE_EXCEEDED"), ProviderTimeout),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), REFUSALS)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["object", "list of one"])
+async def test_every_refusal_has_its_reason(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    status: int,
+    body: dict[str, Any],
+    kind: type[ProviderFailure],
+    wrapped: bool,
+) -> None:
+    with pytest.raises(ProviderFailure) as raised:
+        await take(client, photo, httpx_mock, status_code=status, json=[body] if wrapped else body)
+
+    assert type(raised.value) is kind
+    assert not raised.value.maybe_billed or status == 504
+    assert f"HTTP {status} {body['error']['status']}" in (raised.value.private or "")
+    assert "the-secret-key" not in (raised.value.private or "")
+
+
+PAGE = "<html><h1>502 Bad Gateway</h1></html>"
+
+
+@pytest.mark.parametrize("body", [PAGE, "", "null", "[]", '{"error": "text"}', '{"error": {}}'])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((502, ProviderUnavailable), (503, ProviderUnavailable), (504, ProviderUnavailable)),
+        *((403, ProviderAuth), (429, ProviderQuota), (400, ProviderError), (404, ProviderError)),
+        *((302, ProviderBadResponse), (204, ProviderBadResponse)),
+    ],
+)
+async def test_a_proxys_answer_is_told_by_its_status(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    status: int,
+    kind: type[ProviderFailure],
+    body: str,
+) -> None:
+    with pytest.raises(ProviderFailure) as raised:
+        await take(client, photo, httpx_mock, status_code=status, html=body)
+
+    assert type(raised.value) is kind
+
+
+async def test_a_redirect_is_not_followed(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    with pytest.raises(ProviderBadResponse):
+        await take(
+            *(client, photo, httpx_mock),
+            status_code=307,
+            headers={"Location": "http://169.254.169.254/latest/meta-data/"},
+        )
+
+    assert len(httpx_mock.get_requests()) == 1
+
+
+WHOLE = json.dumps(answer(image()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PAGE, "", "null", "[]", '"text"', "{}", '{"candidates": null}', WHOLE[:-10], WHOLE + "x"),
+        '{"candidates": {}}',
+        '{"candidates": [{"content": {"parts": [{"text": 1}]}}]}',
+        json.dumps(answer(image(b""))),
+        WHOLE.replace('"data": "', '"data": "A'),
+        json.dumps(answer({"inlineData": {"mimeType": "image/png", "data": 12}})),
+        json.dumps(answer({"inlineData": {"mimeType": "image/png", "data": None}})),
+        json.dumps(answer({"inlineData": {"mimeType": "image/png"}})),
+        json.dumps(answer({"inlineData": {"mimeType": "image/png", "data": "%%%"}})),
+    ],
+)
+async def test_an_answer_that_makes_no_sense_is_a_bad_response(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, body: str
+) -> None:
+    with pytest.raises(ProviderBadResponse) as raised:
+        await take(client, photo, httpx_mock, text=body)
+
+    assert raised.value.maybe_billed
+
+
+async def test_an_empty_list_of_candidates_is_no_image(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    with pytest.raises(ProviderNoImage):
+        await take(client, photo, httpx_mock, json={"candidates": []})
+
+
+async def test_an_endless_answer_is_read_up_to_the_cap(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    block = b"A" * 1024**2
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += len(block)
+            yield block
+
+    with pytest.raises(ProviderBadResponse) as raised:
+        await take(client, photo, httpx_mock, stream=IteratorStream(endless()))
+
+    assert raised.value.maybe_billed
+    assert sent <= MAX_ANSWER_BYTES + 2 * len(block)
+
+
+async def test_a_compressed_answer_is_not_unpacked(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    with pytest.raises(ProviderBadResponse):
+        await take(
+            *(client, photo, httpx_mock), headers={"Content-Encoding": "gzip"}, content=b"\x1f\x8b"
+        )
+
+
+async def test_a_connection_lost_while_it_answers_may_be_billed(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    def cut() -> Iterator[bytes]:
+        yield b'{"candidates"'
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+    with pytest.raises(ProviderUnavailable) as raised:
+        await take(client, photo, httpx_mock, stream=IteratorStream(cut()))
+
+    assert raised.value.maybe_billed
+
+
+@pytest.mark.parametrize(
+    ("lost", "billed"),
+    [
+        (httpx.ConnectError("refused"), False),
+        (httpx.ConnectTimeout("slow"), False),
+        (httpx.PoolTimeout("full"), False),
+        (httpx.ReadError("reset"), True),
+        (httpx.WriteError("reset"), True),
+        (httpx.RemoteProtocolError("closed"), True),
+    ],
+)
+async def test_only_what_was_not_sent_is_surely_free(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    lost: httpx.HTTPError,
+    billed: bool,
+) -> None:
+    httpx_mock.add_exception(lost)
+
+    with pytest.raises(ProviderUnavailable) as raised:
+        await edit(client, ACCOUNT, order(photo))
+
+    assert raised.value.maybe_billed is billed
+
+
+async def test_nobody_listens(client: httpx.AsyncClient, photo: Photo) -> None:
+    account = ProviderAccount(f"http://127.0.0.1:{free_port()}", "key")
+
+    with pytest.raises(ProviderUnavailable) as raised:
+        await edit(client, account, order(photo))
+
+    assert not raised.value.maybe_billed
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prompt": ""},
+        {"prompt": "x" * 16_001},
+        {"prompt": 1},
+        {"model": "../../v1/models/x"},
+        {"model": "a b"},
+        {"model": ""},
+        {"aspect_ratio": "7:5"},
+        {"image_size": "1k"},
+        {"unknown": 1},
+    ],
+)
+def test_settings_that_gemini_would_refuse_are_refused_here(settings: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"prompt": "x"} | settings, Settings)

@@ -1,0 +1,549 @@
+"""Processes that stop, die, share a house, or lose their database or their disk."""
+
+import json
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import photos
+import pytest
+from camera import Answer, Camera, breeze_fields
+from conftest import MakeHouse
+from psycopg.conninfo import conninfo_to_dict
+from rig import House, Sandbox, until
+from tables import Tables
+
+Rows = Callable[..., list[dict[str, Any]]]
+ChangeSlot = Callable[..., None]
+Disk = Callable[..., list[str]]
+
+WINDOW_SECONDS = 10
+AWAY_SECONDS = 2.0
+SETTLED_SECONDS = 10
+SLOW_SECONDS = 2.0
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+@pytest.fixture
+def settled(rows: Rows) -> None:
+    """PostgreSQL has been up long enough to know which processes live."""
+    up = "select now() - pg_postmaster_start_time() > make_interval(secs => %s) as long"
+    until(lambda: rows(up, SETTLED_SECONDS)[0]["long"], "PostgreSQL is settled", 15)
+
+
+def shoot_all(
+    threads: ThreadPoolExecutor, house: House, count: int, slots: int = 5, **shot: Any
+) -> list["Future[httpx.Response]"]:
+    """Send shots at once, spread over slots."""
+    camera = Camera(house.url)
+    return [
+        threads.submit(camera.shoot, slot=f"slot-{number % slots + 1:03}", **shot)
+        for number in range(count)
+    ]
+
+
+def wait_pending(rows: Rows, count: int) -> None:
+    query = "select id from job_history where status = 'pending'"
+    until(lambda: len(rows(query)) == count, f"{count} shots are in flight")
+
+
+def outcomes(rows: Rows) -> list[tuple[str, str | None]]:
+    """Status and reason of every job, oldest first."""
+    found = rows("select status, failure_reason from job_history order by created_at, id")
+    return [(row["status"], row["failure_reason"]) for row in found]
+
+
+def refusal(answer: httpx.Response | Answer) -> tuple[int, str]:
+    """Status and reason of a refusal, once it has the shape of every refusal."""
+    is_wire = isinstance(answer, Answer)
+    body = json.loads(answer.body if is_wire else answer.content)
+    assert set(body) == {"status", "failure_reason", "details", "job_id"}
+    assert answer.headers["x-failure-reason"] == body["failure_reason"]
+    return (answer.status if is_wire else answer.status_code), body["failure_reason"]
+
+
+def health(house: House) -> tuple[int, dict[str, str]]:
+    answer = httpx.get(f"{house.url}/healthz", trust_env=False)
+    return answer.status_code, answer.json()["checks"]
+
+
+# Stopping
+
+
+def test_sigterm_lets_running_shots_finish_and_takes_no_new_ones(
+    make_house: MakeHouse,
+    sandbox: Sandbox,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+    disk: Disk,
+) -> None:
+    house = make_house()
+    sandbox.dial(latency_s=SLOW_SECONDS)
+    running = shoot_all(threads, house, 5)
+    wait_pending(rows, 5)
+    body, mime = Camera(house.url).multipart()
+    with ExitStack() as open_wires:
+        early = [open_wires.enter_context(Camera(house.url).wire()) for _ in range(3)]
+        house.signal(signal.SIGTERM)
+        refused = 0
+        while any(not shot.done() for shot in running):
+            try:
+                wire = early.pop() if early else open_wires.enter_context(Camera(house.url).wire())
+                wire.send(Camera(house.url).request(body, mime))
+                assert refusal(wire.answer()) == (503, "shutting_down")
+                assert wire.interim == []
+            except ConnectionError:
+                time.sleep(0.05)
+            refused += 1
+    assert refused > 5
+    assert [shot.result().status_code for shot in running] == [200] * 5
+    assert house.wait() == 0
+    assert outcomes(rows) == [("done", None)] * 5
+    assert len(disk("results")) == 5
+    assert disk("temp") == []
+    assert len(sandbox.calls()) == 5
+    assert "Traceback" not in house.output
+
+
+def test_a_house_at_rest_stops_at_once(make_house: MakeHouse) -> None:
+    house = make_house()
+    started = time.monotonic()
+    assert house.stop() == 0
+    assert time.monotonic() - started < 3
+
+
+# Dying
+
+
+def test_what_a_killed_process_left_is_healed_at_the_next_start(
+    make_house: MakeHouse,
+    settled: None,
+    sandbox: Sandbox,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+    disk: Disk,
+) -> None:
+    first = make_house()
+    sandbox.dial(latency_s=30)
+    fields = breeze_fields(photos.jpeg())
+    running = shoot_all(threads, first, 5, fields=fields)
+    wait_pending(rows, 5)
+    with Camera(first.url).wire() as uploading:
+        body, mime = Camera(first.url).multipart(photos.jpeg(2000, 1500))
+        uploading.send(Camera(first.url).request(body, mime, "slot-006"), body[:100_000])
+        until(lambda: len(disk("temp")) >= 6, "a sixth shot is uploading")
+        first.kill()
+    for shot in running:
+        with pytest.raises(httpx.TransportError):
+            shot.result()
+    assert outcomes(rows) == [("pending", None)] * 5
+    assert disk("temp") != []
+
+    second = make_house()
+    assert outcomes(rows) == [("failed", "interrupted")] * 5
+    assert disk() == []
+    assert rows("select id from media_object where kind = 'source'") == []
+    assert rows("select id from job_history where finished_at is null") == []
+
+    sandbox.dial()
+    started = time.monotonic()
+    retry = Camera(second.url).shoot(fields=fields)
+    assert retry.status_code == 200
+    assert "idempotent-replayed" not in retry.headers
+    assert time.monotonic() - started < 3
+
+
+def test_a_retry_works_at_once_when_another_process_was_killed(
+    make_house: MakeHouse,
+    settled: None,
+    sandbox: Sandbox,
+    slot: ChangeSlot,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+) -> None:
+    slot("slot-001", max_in_flight=1)
+    first, second = make_house(), make_house()
+    sandbox.dial(latency_s=30)
+    fields = breeze_fields(photos.jpeg())
+    lost = threads.submit(Camera(first.url).shoot, fields=fields)
+    wait_pending(rows, 1)
+    first.kill()
+    with pytest.raises(httpx.TransportError):
+        lost.result()
+
+    sandbox.dial()
+    started = time.monotonic()
+    assert Camera(second.url).shoot(fields=fields).status_code == 200
+    assert time.monotonic() - started < 3
+    assert outcomes(rows) == [("failed", "interrupted"), ("done", None)]
+
+
+def test_a_retry_that_waits_for_a_process_that_is_killed_takes_over(
+    make_house: MakeHouse,
+    settled: None,
+    sandbox: Sandbox,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+) -> None:
+    first, second = make_house(), make_house()
+    sandbox.dial(latency_s=30)
+    fields = breeze_fields(photos.jpeg())
+    lost = threads.submit(Camera(first.url).shoot, fields=fields)
+    wait_pending(rows, 1)
+    retry = threads.submit(Camera(second.url).shoot, fields=fields)
+    asked = "select 1 from pg_stat_activity where application_name = 'photoslot' and query ~ %s"
+    until(lambda: rows(asked, r"where job\.id = \$1"), "the retry waits for the first")
+    sandbox.dial()
+    first.kill()
+    with pytest.raises(httpx.TransportError):
+        lost.result()
+    assert retry.result(timeout=10).status_code == 200
+    assert outcomes(rows) == [("failed", "interrupted"), ("done", None)]
+
+
+def test_a_process_that_starts_leaves_the_shots_of_a_living_one_alone(
+    make_house: MakeHouse,
+    settled: None,
+    sandbox: Sandbox,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+    disk: Disk,
+) -> None:
+    first = make_house()
+    sandbox.dial(latency_s=3)
+    running = shoot_all(threads, first, 3)
+    wait_pending(rows, 3)
+    make_house()
+    assert len(disk("temp")) >= 3
+    assert [shot.result().status_code for shot in running] == [200] * 3
+    assert outcomes(rows) == [("done", None)] * 3
+
+
+# Two processes in one house
+
+
+def test_one_order_sent_to_two_processes_at_once_is_made_once(
+    make_house: MakeHouse, sandbox: Sandbox, threads: ThreadPoolExecutor, rows: Rows, disk: Disk
+) -> None:
+    houses = make_house(), make_house()
+    sandbox.dial(latency_s=0.5)
+    fields = breeze_fields(photos.jpeg())
+    sent = [
+        threads.submit(Camera(house.url).shoot, fields=fields) for house in houses for _ in range(4)
+    ]
+    answers = [shot.result() for shot in sent]
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len({answer.content for answer in answers}) == 1
+    assert len({answer.headers["x-job-id"] for answer in answers}) == 1
+    replayed = [answer.headers.get("idempotent-replayed") for answer in answers]
+    assert sorted(replayed, key=str) == [None] + ["true"] * 7
+    assert len(sandbox.calls()) == 1
+    assert outcomes(rows) == [("done", None)]
+    assert len(disk()) == 1
+
+
+# Few connections
+
+
+def test_a_pool_of_two_connections_serves_twenty_slow_shots_at_once(
+    make_house: MakeHouse, sandbox: Sandbox, threads: ThreadPoolExecutor, rows: Rows
+) -> None:
+    connected = "select pid from pg_stat_activity where application_name = 'photoslot'"
+    before = len(rows(connected))
+    house = make_house(DB_POOL_SIZE="2")
+    sandbox.dial(latency_s=SLOW_SECONDS)
+    started = time.monotonic()
+    running = shoot_all(threads, house, 20, slots=10)
+    wait_pending(rows, 20)
+    busy = rows(f"{connected} and datname = current_database() and state <> 'idle'")
+    lifeline_and_pool = 1 + 2
+    assert len(rows(connected)) - before <= lifeline_and_pool
+    assert busy == []
+    assert [shot.result().status_code for shot in running] == [200] * 20
+    assert time.monotonic() - started < 3 * SLOW_SECONDS
+    assert outcomes(rows) == [("done", None)] * 20
+
+
+# The database goes away
+
+
+class Line:
+    """A way to PostgreSQL over TCP that can be cut, made silent, and mended."""
+
+    def __init__(self, url: str) -> None:
+        self._server = conninfo_to_dict(url)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._port = self._door.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        self._is_silent = False
+        self._open_door()
+
+    @property
+    def url(self) -> str:
+        """The DATABASE_URL of a house at the end of this line."""
+        given = self._server
+        account = f"{given['user']}:{given.get('password') or ''}"
+        return f"postgresql://{account}@127.0.0.1:{self._port}/{given['dbname']}?sslmode=disable"
+
+    def cut(self) -> None:
+        """End every connection and refuse new ones."""
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        self._hang_up()
+
+    def silence(self) -> None:
+        """Swallow what is sent, over every connection there is and over new ones."""
+        self._is_silent = True
+
+    def mend(self) -> None:
+        """Work again, over new connections."""
+        self._is_silent = False
+        self._hang_up()
+        if self._door.fileno() == -1:
+            self._door = socket.create_server(("127.0.0.1", self._port))
+            self._open_door()
+
+    def _open_door(self) -> None:
+        threading.Thread(target=self._take_calls, args=[self._door], daemon=True).start()
+
+    def _take_calls(self, door: socket.socket) -> None:
+        while near := self._next_call(door):
+            far = self._call_server()
+            self._ends += [near, far]
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=[source, target], daemon=True).start()
+
+    def _next_call(self, door: socket.socket) -> socket.socket | None:
+        try:
+            return door.accept()[0]
+        except OSError:  # the line is cut
+            return None
+
+    def _call_server(self) -> socket.socket:
+        host, port = str(self._server.get("host") or "127.0.0.1"), self._server.get("port") or 5432
+        if not host.startswith("/"):
+            return socket.create_connection((host, int(port)))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if not self._is_silent:
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+        except OSError:  # one of them hung up
+            return
+
+    def _hang_up(self) -> None:
+        ends, self._ends = self._ends, []
+        for end in ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it was not connected any more
+                pass
+            end.close()
+
+
+@pytest.fixture
+def lines(tables: Tables) -> Iterator[Callable[[], Line]]:
+    """Gives new ways to the database; they end with the test."""
+    made: list[Line] = []
+
+    def make() -> Line:
+        made.append(Line(tables.url))
+        return made[-1]
+
+    yield make
+    for line in made:
+        line.mend()
+        line.cut()
+
+
+@pytest.fixture
+def line(lines: Callable[[], Line]) -> Line:
+    """The way of a house to its database."""
+    return lines()
+
+
+@pytest.mark.parametrize("fail", [Line.cut, Line.silence])
+def test_without_the_database_a_shot_is_refused_before_its_body_until_it_is_back(
+    make_house: MakeHouse,
+    line: Line,
+    rows: Rows,
+    disk: Disk,
+    sandbox: Sandbox,
+    fail: Callable[[Line], None],
+) -> None:
+    house = make_house(DATABASE_URL=line.url)
+    camera = Camera(house.url)
+    assert camera.shoot().status_code == 200
+    fail(line)
+    seconds = []
+    for _ in range(3):
+        body, mime = camera.multipart()
+        with camera.wire() as wire:
+            wire.send(camera.request(body, mime))
+            answer = wire.answer()
+        assert refusal(answer) == (503, "database_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert wire.interim == []
+        seconds.append(answer.seconds)
+    assert max(seconds) < AWAY_SECONDS
+    status, checks = health(house)
+    assert (status, checks) == (503, {"database": "database_unavailable", "media": "ok"})
+
+    line.mend()
+    until(lambda: camera.shoot().status_code == 200, "shots are taken again", 5)
+    assert health(house)[0] == 200
+    assert outcomes(rows) == [("done", None)] * 2
+    assert len(sandbox.calls()) == 2
+    assert disk("temp") == []
+
+
+def test_a_restart_of_the_database_between_shots_goes_unnoticed(
+    make_house: MakeHouse, line: Line, threads: ThreadPoolExecutor, rows: Rows
+) -> None:
+    house = make_house(DATABASE_URL=line.url)
+    warm = shoot_all(threads, house, 10)
+    assert {shot.result().status_code for shot in warm} == {200}
+    line.cut()
+    line.mend()
+    again = shoot_all(threads, house, 10)
+    assert [shot.result().status_code for shot in again] == [200] * 10
+    assert outcomes(rows) == [("done", None)] * 20
+
+
+@pytest.mark.slow
+def test_a_picture_is_handed_out_although_the_database_died_while_it_was_made(
+    make_house: MakeHouse,
+    lines: Callable[[], Line],
+    sandbox: Sandbox,
+    slot: ChangeSlot,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+    disk: Disk,
+) -> None:
+    cut, silent = lines(), lines()
+    houses = [make_house(DATABASE_URL=line.url) for line in (cut, silent)]
+    for slot_id in ("slot-001", "slot-002"):
+        slot(slot_id, sync_response_seconds=WINDOW_SECONDS)
+    sandbox.dial(latency_s=SLOW_SECONDS)
+
+    def shoot(house: House, slot_id: str) -> tuple[httpx.Response, float]:
+        started = time.monotonic()
+        answer = Camera(house.url).shoot(slot=slot_id)
+        return answer, time.monotonic() - started
+
+    shots = [
+        threads.submit(shoot, *shot) for shot in zip(houses, ("slot-001", "slot-002"), strict=True)
+    ]
+    wait_pending(rows, 2)
+    until(lambda: len(sandbox.calls()) == 2, "the provider works")
+    cut.cut()
+    silent.silence()
+    for shot in shots:
+        answer, seconds = shot.result()
+        assert answer.status_code == 200
+        assert answer.headers["x-result-stored"] == "no"
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert seconds < WINDOW_SECONDS
+    assert all(house.is_running for house in houses)
+    assert disk("temp") == []
+
+
+@pytest.mark.parametrize("fail", [Line.cut, Line.silence])
+def test_a_picture_is_stored_when_the_database_is_back_inside_the_window(
+    make_house: MakeHouse,
+    line: Line,
+    sandbox: Sandbox,
+    slot: ChangeSlot,
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+    disk: Disk,
+    fail: Callable[[Line], None],
+) -> None:
+    slot("slot-001", sync_response_seconds=WINDOW_SECONDS)
+    house = make_house(DATABASE_URL=line.url)
+    sandbox.dial(latency_s=1)
+    shot = threads.submit(Camera(house.url).shoot)
+    wait_pending(rows, 1)
+    until(sandbox.calls, "the provider works")
+    fail(line)
+    until(lambda: disk("results"), "the picture has come")
+    house.wait_log("job.not_finished")
+    line.mend()
+    answer = shot.result()
+    assert answer.status_code == 200
+    assert "x-result-stored" not in answer.headers
+    assert outcomes(rows) == [("done", None)]
+    result = httpx.get(f"{house.url}/public/results/{answer.headers['x-job-id']}", trust_env=False)
+    assert result.content == answer.content
+
+
+# The disk goes away
+
+
+def test_a_picture_that_cannot_be_kept_goes_to_the_device_all_the_same(
+    make_house: MakeHouse, tmp_path: Path, sandbox: Sandbox, rows: Rows
+) -> None:
+    house = make_house(MEDIA_ROOT=str(tmp_path / "media"))
+    results = house.media_root / "results"
+    shutil.rmtree(results)
+    results.write_text("in the way")
+    fields = breeze_fields(photos.jpeg())
+    camera = Camera(house.url)
+    answer = camera.shoot(fields=fields)
+
+    assert answer.status_code == 200
+    assert answer.headers["x-result-stored"] == "no"
+    assert answer.headers["content-type"] == "image/jpeg"
+    (row,) = rows("select * from job_history")
+    assert (row["status"], row["stored"], row["delivered"]) == ("done", False, True)
+    assert rows("select id from media_object") == []
+    assert list((house.media_root / "temp").iterdir()) == []
+    shown = httpx.get(f"{house.url}/public/results/{row['id']}", trust_env=False)
+    assert shown.status_code == 404
+    assert health(house) == (503, {"database": "ok", "media": "storage_error"})
+
+    results.unlink()
+    until(lambda: health(house)[0] == 200, "the house is well again", 2)
+    assert "x-result-stored" not in camera.shoot().headers
+
+
+@pytest.mark.parametrize("gone", ["temp", "."], ids=["temp", "the whole folder"])
+def test_without_its_folder_a_shot_is_refused_before_its_body_until_it_is_back(
+    make_house: MakeHouse, tmp_path: Path, sandbox: Sandbox, rows: Rows, gone: str
+) -> None:
+    house = make_house(MEDIA_ROOT=str(tmp_path / "media"))
+    folder = (house.media_root / gone).resolve()
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    camera = Camera(house.url)
+    body, mime = camera.multipart()
+    with camera.wire() as wire:
+        wire.send(camera.request(body, mime))
+        answer = wire.answer()
+    assert refusal(answer) == (503, "storage_error")
+    assert wire.interim == []
+    assert rows("select id from job_history") == []
+    assert health(house) == (503, {"database": "ok", "media": "storage_error"})
+
+    folder.unlink()
+    until(lambda: health(house)[0] == 200, "the house is well again", 2)
+    assert camera.shoot().status_code == 200
+    assert len(sandbox.calls()) == 1

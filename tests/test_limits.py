@@ -1,0 +1,391 @@
+"""Who may post how much: passwords, the throttle, and every limit of a slot and of the house."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import photos
+import pytest
+from camera import PASSWORD, Answer, Camera
+from conftest import MakeHouse
+from rig import House, Sandbox, until
+
+from service.ingest import THROTTLE_BLOCK_SECONDS, THROTTLE_FAILURES
+
+Rows = Callable[..., list[dict[str, Any]]]
+Execute = Callable[..., int]
+Disk = Callable[..., list[str]]
+Slot = Callable[..., None]
+
+WRONG = "wrong password"
+ELSEWHERE = "127.0.0.2"
+OUTCOMES = "select slot_id, status, failure_reason from job_history order by failure_reason"
+
+
+def test_shots_within_every_limit_are_taken_side_by_side(
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    sandbox.dial(latency_s=0.3)
+
+    answers = camera.burst(4)
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert rows("select status, count(*) from job_history group by 1") == [
+        {"status": "done", "count": 4}
+    ]
+    assert (len(disk("results")), disk("temp")) == (4, [])
+
+
+@pytest.mark.parametrize("password", [WRONG, "", None, PASSWORD + " ", "x" * 1024**2])
+def test_a_wrong_password_is_refused_and_leaves_nothing(
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, password: str | None
+) -> None:
+    answer = camera.shoot(password=password)
+
+    assert_refused(answer, 401, "invalid_password")
+    assert answer.json()["job_id"] is None
+    assert_nothing_happened(sandbox, rows, disk)
+    assert rows("select failures from login_throttle") == [{"failures": 1}]
+
+
+def test_a_wrong_password_is_refused_after_the_file_too(
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    answer = camera.shoot(password=WRONG, password_last=True)
+
+    assert_refused(answer, 401, "invalid_password")
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+def test_a_right_password_among_the_fields_does_not_mend_a_wrong_header(
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    answer = camera.shoot(headers={"X-Ingest-Password": WRONG})
+
+    assert_refused(answer, 401, "invalid_password")
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+def test_a_wrong_password_is_refused_before_the_file_has_arrived(
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    body, mime = camera.multipart(photos.jpeg() + bytes(4_000_000), password=WRONG)
+    with camera.wire() as wire:
+        wire.send(camera.request(body, mime, expect=False), body[:100_000])
+        answer = wire.answer()
+
+    assert (answer.status, answer.reason) == (401, "invalid_password")
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+def test_a_wrong_password_in_the_header_is_refused_before_the_body(
+    camera: Camera, rows: Rows
+) -> None:
+    answer = asked_before_sending(camera, headers={"X-Ingest-Password": WRONG})
+
+    assert_refused_unsent(answer, 401, "invalid_password")
+    assert rows("select failures from login_throttle") == [{"failures": 1}]
+
+
+def test_a_slot_without_a_password_is_closed_and_not_open(
+    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    slot("slot-001", ingest_password_hash=None)
+
+    assert_refused_unsent(asked_before_sending(camera), 503, "not_configured")
+    for password in (None, "", PASSWORD):
+        answer = camera.shoot(password=password)
+        assert_refused(answer, 503, "not_configured")
+        assert int(answer.headers["retry-after"]) > 0
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+def test_a_provider_without_a_key_is_not_called(
+    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    camera = Camera(make_house(GEMINI_API_KEY=None).url)
+
+    assert_refused(camera.shoot(), 503, "not_configured")
+
+    assert_failed("not_configured", rows)
+    assert disk("temp", "results") == []
+    assert sandbox.calls() == []
+
+
+def test_settings_that_do_not_fit_the_operation_are_not_sent(
+    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+) -> None:
+    slot("slot-001", settings={"prompt": "Snow", "aspect_ratio": "1:17"})
+
+    assert_refused(camera.shoot(), 503, "not_configured")
+
+    assert_failed("not_configured", rows)
+    assert sandbox.calls() == []
+
+
+def test_too_many_wrong_passwords_shut_out_that_address_from_that_slot(
+    camera: Camera, house: House, rows: Rows
+) -> None:
+    wrong = [camera.shoot(b"x", password=WRONG) for _ in range(THROTTLE_FAILURES - 1)]
+    assert {answer.status_code for answer in wrong} == {401}
+    assert camera.shoot().status_code == 200, "one failure too early"
+    assert_refused(camera.shoot(b"x", password=WRONG), 401, "invalid_password")
+
+    shut_out = camera.shoot()
+
+    assert_refused(shut_out, 429, "rate_limited")
+    assert 0 < int(shut_out.headers["retry-after"]) <= THROTTLE_BLOCK_SECONDS
+    assert_refused_unsent(asked_before_sending(camera), 429, "rate_limited")
+    assert camera.shoot(slot="slot-002").status_code == 200
+    assert shoot_from(ELSEWHERE, camera).status_code == 200
+    addresses = rows("select distinct client_address from job_history order by 1")
+    assert [row["client_address"] for row in addresses] == ["127.0.0.1", ELSEWHERE]
+
+
+def test_who_was_shut_out_is_let_in_again(camera: Camera, rows: Rows, execute: Execute) -> None:
+    camera.burst(THROTTLE_FAILURES, photo=b"x", password=WRONG)
+    assert_refused(camera.shoot(), 429, "rate_limited")
+    assert rows("select failures from login_throttle") == [{"failures": THROTTLE_FAILURES}]
+
+    execute("update login_throttle set blocked_until = now()")
+
+    assert camera.shoot().status_code == 200
+
+
+def test_failures_of_long_ago_do_not_count(camera: Camera, rows: Rows, execute: Execute) -> None:
+    camera.shoot(b"x", password=WRONG)
+    execute(
+        "update login_throttle set failures = %s, window_started_at = now() - interval '1 hour'",
+        THROTTLE_FAILURES - 1,
+    )
+
+    camera.shoot(b"x", password=WRONG)
+
+    assert rows("select failures from login_throttle") == [{"failures": 1}]
+    assert camera.shoot().status_code == 200
+
+
+def test_a_disabled_slot_is_refused_before_the_body(
+    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    slot("slot-001", is_active=False)
+
+    assert_refused_unsent(asked_before_sending(camera), 404, "slot_disabled")
+    assert_refused(camera.shoot(), 404, "slot_disabled")
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+@pytest.mark.parametrize("unknown", ["slot-016", "slot-1", "SLOT-001", "0", "slot-001'--", "слот"])
+def test_an_unknown_slot_is_refused_before_the_body(
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, unknown: str
+) -> None:
+    quoted = str(httpx.URL(f"http://house/{unknown}").raw_path, "ascii").lstrip("/")
+
+    assert_refused_unsent(asked_before_sending(camera, quoted), 404, "slot_not_found")
+    assert_refused(camera.shoot(slot=unknown), 404, "slot_not_found")
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+def test_one_shot_more_than_a_slot_takes_at_once_is_refused(
+    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    slot("slot-001", max_in_flight=2)
+    sandbox.dial(latency_s=1.0)
+
+    answers = camera.burst(3)
+
+    [refused] = [answer for answer in answers if answer.status_code != 200]
+    assert_refused(refused, 429, "slot_busy")
+    assert int(refused.headers["retry-after"]) > 0
+    assert [row["failure_reason"] for row in rows(OUTCOMES)] == ["slot_busy", None, None]
+    assert (len(disk("results")), disk("temp")) == (2, [])
+    assert len(sandbox.calls()) == 2
+
+
+def test_a_slot_is_free_again_when_its_shots_have_ended(
+    camera: Camera, slot: Slot, sandbox: Sandbox
+) -> None:
+    slot("slot-001", max_in_flight=1)
+    sandbox.dial(["400", "ok"])
+
+    assert [camera.shoot().status_code for _ in range(3)] == [502, 200, 200]
+
+
+def test_a_full_slot_leaves_the_others_alone(camera: Camera, slot: Slot, sandbox: Sandbox) -> None:
+    slot("slot-001", max_in_flight=1)
+    sandbox.dial(latency_s=1.0)
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(camera.shoot)
+        wait_for_calls(sandbox, 1)
+        other = camera.shoot(slot="slot-002")
+
+    assert (first.result().status_code, other.status_code) == (200, 200)
+
+
+def test_two_processes_keep_the_limit_of_a_slot_together(
+    camera: Camera, make_house: MakeHouse, slot: Slot, sandbox: Sandbox, rows: Rows
+) -> None:
+    slot("slot-001", max_in_flight=3)
+    cameras = [camera, Camera(make_house().url)] * 4
+    sandbox.dial(latency_s=1.5)
+
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda one: one.shoot(), cameras))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 5
+    assert len(sandbox.calls()) == 3
+    assert rows("select count(*) from job_history where failure_reason = 'slot_busy'") == [
+        {"count": 5}
+    ]
+
+
+def test_a_provider_takes_only_so_many_shots_of_all_slots(
+    camera: Camera, execute: Execute, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    execute(
+        "update settings set value = %s::jsonb where key = 'provider_max_in_flight'",
+        '{"gemini": 1, "openai": 60}',
+    )
+    sandbox.dial(latency_s=1.0)
+
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda name: camera.shoot(slot=name), ["slot-001", "slot-002"]))
+
+    [refused] = [answer for answer in answers if answer.status_code != 200]
+    assert_refused(refused, 429, "provider_busy")
+    assert int(refused.headers["retry-after"]) > 0
+    assert [row["failure_reason"] for row in rows(OUTCOMES)] == ["provider_busy", None]
+    assert len(disk("results")) == len(sandbox.calls()) == 1
+
+
+def test_a_house_at_its_limit_refuses_before_the_body(
+    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    camera = Camera(make_house(MAX_IN_FLIGHT="1").url)
+    sandbox.dial(latency_s=1.0)
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(camera.shoot)
+        wait_for_calls(sandbox, 1)
+        unsent = asked_before_sending(camera)
+        sent = camera.shoot()
+
+    assert_refused_unsent(unsent, 503, "overloaded")
+    assert int(unsent.headers["retry-after"]) > 0
+    assert_refused(sent, 503, "overloaded")
+    assert first.result().status_code == 200
+    assert [row["status"] for row in rows(OUTCOMES)] == ["done"]
+    assert (len(disk("results")), disk("temp")) == (1, [])
+    assert camera.shoot().status_code == 200, "its place was not given back"
+
+
+def test_a_house_refuses_more_bytes_than_it_can_spool_before_the_body(
+    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    camera = Camera(make_house(MAX_SPOOL_MB="1").url)
+
+    assert_refused_unsent(
+        asked_before_sending(camera, photo=photos.jpeg() + bytes(1024**2)), 503, "overloaded"
+    )
+    assert_nothing_happened(sandbox, rows, disk)
+    assert [camera.shoot().status_code for _ in range(3)] == [200] * 3
+
+
+def test_a_full_disk_refuses_before_the_body(
+    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    camera = Camera(make_house(MIN_FREE_DISK_MB="9999999").url)
+
+    assert_refused_unsent(asked_before_sending(camera), 507, "storage_full")
+    assert_refused(camera.shoot(), 507, "storage_full")
+    assert_nothing_happened(sandbox, rows, disk)
+
+
+def test_two_that_race_for_the_last_shot_of_the_day(
+    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    slot("slot-001", daily_limit=1)
+    sandbox.dial(latency_s=0.3)
+
+    answers = camera.burst(2)
+
+    [refused] = [answer for answer in answers if answer.status_code != 200]
+    assert_refused(refused, 429, "quota_exceeded")
+    assert 0 < int(refused.headers["retry-after"]) <= 24 * 3600
+    assert [row["failure_reason"] for row in rows(OUTCOMES)] == ["quota_exceeded", None]
+    assert (len(disk("results")), disk("temp")) == (1, [])
+    assert len(sandbox.calls()) == 1
+
+
+def test_the_daily_limit_counts_neither_failures_nor_yesterday(
+    camera: Camera, slot: Slot, sandbox: Sandbox, execute: Execute
+) -> None:
+    slot("slot-001", daily_limit=1)
+    sandbox.dial(["400", "ok"])
+
+    statuses = [camera.shoot().status_code for _ in range(3)]
+    execute("update job_history set created_at = created_at - interval '1 day'")
+
+    assert statuses == [502, 200, 429]
+    assert camera.shoot().status_code == 200
+
+
+def asked_before_sending(
+    camera: Camera,
+    slot: str = "slot-001",
+    *,
+    photo: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """The answer to a camera that waits for `100 Continue` before it sends its shot."""
+    body, mime = camera.multipart(photo)
+    with camera.wire() as wire:
+        wire.send(camera.request(body, mime, slot, headers=headers))
+        answer = wire.answer()
+        assert wire.interim == [], "it was told to go on"
+        assert wire.is_closed()
+        return answer
+
+
+def shoot_from(address: str, camera: Camera) -> httpx.Response:
+    """A shot of a camera with that address."""
+    body, mime = camera.multipart()
+    transport = httpx.HTTPTransport(local_address=address)
+    with httpx.Client(transport=transport, trust_env=False) as client:
+        url = f"{camera.url}/api/ingest/slot-001"
+        return client.post(url, content=body, headers={"content-type": mime}, timeout=30)
+
+
+def wait_for_calls(sandbox: Sandbox, count: int) -> None:
+    """Wait until the provider has been called so often."""
+    until(lambda: len(sandbox.calls()) >= count, f"{count} provider calls")
+
+
+def assert_refused(answer: httpx.Response, status: int, reason: str) -> None:
+    """The one shape of every refusal, with its reason and job in the headers too."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"status", "failure_reason", "details", "job_id"}
+    assert body["status"] == ("timeout" if status == 504 else "error")
+    assert body["failure_reason"] == answer.headers["x-failure-reason"] == reason
+    assert body["job_id"] == answer.headers.get("x-job-id")
+
+
+def assert_refused_unsent(answer: Answer, status: int, reason: str) -> None:
+    """A refusal read by a camera that has sent its request's head only."""
+    assert (answer.status, answer.reason) == (status, reason)
+    assert answer.seconds < 2
+
+
+def assert_nothing_happened(sandbox: Sandbox, rows: Rows, disk: Disk) -> None:
+    """No row, no file, no call."""
+    assert rows("select id from job_history") == []
+    assert disk("temp", "results", "previews") == []
+    assert sandbox.calls() == []
+
+
+def assert_failed(reason: str, rows: Rows) -> None:
+    """Exactly one row, ended for this reason."""
+    assert rows(OUTCOMES) == [{"slot_id": "slot-001", "status": "failed", "failure_reason": reason}]
