@@ -2,6 +2,7 @@
 a database or folder that cannot be used, exit 1."""
 
 import asyncio
+import signal
 import sys
 
 import uvicorn
@@ -24,6 +25,8 @@ def main() -> None:
         sys.exit(_complain(str(error), 2))
     if problems := asyncio.run(find_problems(settings)):
         sys.exit(_complain("\n".join(problems), 1))
+    # uvicorn raises the signal again once all shots have ended: that is a stop as asked.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     uvicorn.run(
         "service.app:app_from_environment",
         factory=True,

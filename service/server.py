@@ -3,7 +3,10 @@
 import asyncio
 from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import InvalidRequest
 
 HEAD_SECONDS = 10.0
 
@@ -32,6 +35,19 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_timer()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP is refused in the one JSON shape too."""
+        refusal = InvalidRequest("This is not a valid HTTP request.", private=msg)
+        body = msgspec.json.encode(refusal.body())
+        headers = refusal.all_headers() | {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + body)
+        self.transport.close()
 
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)

@@ -1,8 +1,8 @@
 """The least a Python ingest can do with a shot, done well: what the service is measured against.
 
-The same server and libraries as the service: the multipart body is parsed onto the disk, the photo
-goes to the provider as base64 inside JSON, the picture in its answer goes back. No database, no
-checks, nothing kept, nothing survives a failure.
+The same server and libraries as the service, all of it straight on the event loop: the multipart
+body is parsed onto the disk, the photo is read, encoded and sent inside JSON in one piece, the
+picture in the answer goes back. No database, no checks, nothing kept.
 """
 
 import argparse
