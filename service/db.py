@@ -20,7 +20,7 @@ from service.errors import DatabaseUnavailable
 SQL_FOLDER = Path(__file__).parent.parent / "sql"
 CONNECT_SECONDS = 1.5
 ACQUIRE_SECONDS = 1.8
-STATEMENT_SECONDS = 5.0
+STATEMENT_SECONDS = 1.7
 LOCK_TIMEOUT_MS = 2000
 SESSION_SETTINGS = {
     "application_name": "photoslot",
@@ -174,7 +174,13 @@ class Database:
 
     async def _try(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            return await getattr(Session(connection, self.statements), verb)(name, *args)
+            try:
+                return await getattr(Session(connection, self.statements), verb)(name, *args)
+            except TimeoutError:
+                # A server that is silent now is asked nothing more on this connection: not even to
+                # cancel, which would take as long again.
+                connection.terminate()
+                raise
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Pure ASGI layers around every route."""
 
 import asyncio
-import time
 
 import structlog
 from starlette.responses import JSONResponse
@@ -39,6 +38,7 @@ class UnexpectedErrors:
             if started:
                 raise
             answer = PhotoslotError()
+            answer.job_id = scope["line"].get("job_id")
             scope["line"]["reason"] = answer.reason
             response = JSONResponse(answer.body(), answer.status, answer.all_headers())
             await response(scope, receive, send)
@@ -100,14 +100,13 @@ class _Body:
 
     async def drain(self) -> None:
         """Read away what still arrives, within both limits."""
-        until = time.monotonic() + LINGER_SECONDS
         drained = 0
-        while not self.ended and drained < LINGER_BYTES and time.monotonic() < until:
-            try:
-                async with asyncio.timeout(LINGER_SECONDS):
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self.ended and drained < LINGER_BYTES:
                     drained += len((await self.receive()).get("body", b""))
-            except TimeoutError:
-                return
+        except TimeoutError:
+            return
 
 
 def _has_body(scope: Scope) -> bool:

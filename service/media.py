@@ -8,6 +8,7 @@ of `media_object` names. A file gets its public name only when it is complete: w
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -64,7 +65,7 @@ class Media:
         Blocks until the disk has it. Raises `StorageFull`, `StorageError`."""
         relative = f"{kind}/{str(job_id)[:2]}/{job_id}.{EXTENSIONS[mime]}"
         target = self.root / relative
-        aside = self.root / "temp" / f"{job_id}.{kind}.part"
+        aside = self.root / "temp" / f"{job_id}.{kind}.{secrets.token_hex(4)}.part"
         with disk_errors():
             try:
                 target.parent.mkdir(exist_ok=True)

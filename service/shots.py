@@ -164,7 +164,6 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
             photo,
             client=state["client"],
             threads=state["threads"].images,
-            max_pixels=_pixels(state),
             deadline=shot.answer_by,
             attempts=shot.attempts,
         )

@@ -13,7 +13,6 @@ from service.errors import NotFound, PhotoslotError
 from service.state import Check, State
 from service.threads import in_thread
 
-CHECK_SECONDS = 1.0
 WAIT_SECONDS = 0.05
 STALE_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "::1")
@@ -40,10 +39,10 @@ async def healthz(request: Request[State]) -> Response:
 
 
 async def _outcome(state: State, name: str, check: Callable[[State], Awaitable[str]]) -> str:
-    """The outcome of a check that runs at most once a CHECK_SECONDS, however many ask."""
+    """The outcome of a check; who asks while it runs waits for the same one."""
     now = asyncio.get_running_loop().time()
     known = state["checks"].get(name)
-    if known is None or (known.task.done() and now - known.started > CHECK_SECONDS):
+    if known is None or (known.task.done()):
         task = asyncio.create_task(_run(state, check))
         known = state["checks"][name] = Check(now, task, known.last if known else "unknown")
     await asyncio.wait([known.task], timeout=WAIT_SECONDS)

@@ -94,7 +94,12 @@ source as (
     where filed.status = 'pending'
 )
 
-select verdict.outcome, coalesce(verdict.twin_id, $1) as job_id
+select
+    verdict.outcome,
+    case
+        when verdict.outcome in ('joined', 'idempotency_conflict') then verdict.twin_id
+        else $1
+    end as job_id
 from verdict;
 
 -- name: job_finish

@@ -1,7 +1,8 @@
 import asyncio
+import itertools
 import multiprocessing
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -130,14 +131,15 @@ def join(barrier: Any) -> None:
     _barrier = barrier
 
 
-def claim_many(url: str, slot_id: str, key: bytes | None) -> list[tuple[str, str]]:
+def claim_many(url: str, slot_ids: Sequence[str], key: bytes | None) -> list[tuple[str, str]]:
     """Half of the claims, all at once, together with the other process; neither ends before both
     are done, because the jobs of a process that ended are given up."""
 
     async def run() -> list[Claim]:
         async with open_lifeline(url) as worker, open_database(url, 8) as db:
-            slot = await slot_of(db, slot_id)
-            jobs = [new_job(slot, worker, idempotency_key=key) for _ in range(AT_ONCE // 2)]
+            slots = [await slot_of(db, slot_id) for slot_id in slot_ids]
+            turns = itertools.islice(itertools.cycle(slots), AT_ONCE // 2)
+            jobs = [new_job(slot, worker, idempotency_key=key) for slot in turns]
             await asyncio.to_thread(_barrier.wait, 30)
             claims = await asyncio.gather(*(queries.job_claim(db, job) for job in jobs))
             await asyncio.to_thread(_barrier.wait, 30)
@@ -147,13 +149,14 @@ def claim_many(url: str, slot_id: str, key: bytes | None) -> list[tuple[str, str
 
 
 def claim_from_two_processes(
-    url: str, slot_ids: tuple[str, str], key: bytes | None = None
+    url: str, *slot_ids: str, key: bytes | None = None
 ) -> list[tuple[str, str]]:
+    """Each process takes its claims to all these slots in turn."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         2, mp_context=context, initializer=join, initargs=(context.Barrier(2),)
     ) as processes:
-        halves = [processes.submit(claim_many, url, slot_id, key) for slot_id in slot_ids]
+        halves = [processes.submit(claim_many, url, slot_ids, key) for _ in range(2)]
         return [claim for half in halves for claim in half.result(60)]
 
 
@@ -173,7 +176,7 @@ def test_a_slots_limit_holds_for_two_processes(
 ) -> None:
     slot("slot-001", max_in_flight=LIMIT)
 
-    claims = claim_from_two_processes(tables.url, ("slot-001", "slot-001"))
+    claims = claim_from_two_processes(tables.url, "slot-001")
 
     assert outcomes(claims) == {"claimed": LIMIT, "slot_busy": AT_ONCE - LIMIT}
     assert filed(rows) == {
@@ -184,15 +187,16 @@ def test_a_slots_limit_holds_for_two_processes(
     assert sources == {"files": LIMIT}
 
 
-def test_a_providers_limit_holds_for_two_processes_on_two_slots(
+def test_a_providers_limit_holds_for_two_processes_on_all_slots(
     tables: Tables, slot: ChangeSlot, execute: Execute, rows: Rows
 ) -> None:
-    for slot_id in ("slot-001", "slot-002"):
+    slot_ids = [row["id"] for row in rows("select id from slot")]
+    for slot_id in slot_ids:
         slot(slot_id, max_in_flight=AT_ONCE)
     limit = f'{{"gemini": {LIMIT}}}'
     execute("update settings set value = %s where key = 'provider_max_in_flight'", limit)
 
-    claims = claim_from_two_processes(tables.url, ("slot-001", "slot-002"))
+    claims = claim_from_two_processes(tables.url, *slot_ids)
 
     assert outcomes(claims) == {"claimed": LIMIT, "provider_busy": AT_ONCE - LIMIT}
     assert filed(rows)[("pending", None)] == LIMIT
@@ -203,7 +207,7 @@ def test_the_last_shot_of_the_day_is_given_out_once(
 ) -> None:
     slot("slot-001", max_in_flight=AT_ONCE, daily_limit=1)
 
-    claims = claim_from_two_processes(tables.url, ("slot-001", "slot-001"))
+    claims = claim_from_two_processes(tables.url, "slot-001")
 
     assert outcomes(claims) == {"claimed": 1, "quota_exceeded": AT_ONCE - 1}
     assert filed(rows)[("failed", "quota_exceeded")] == AT_ONCE - 1
@@ -214,7 +218,7 @@ def test_of_many_retries_at_once_one_is_taken_and_the_others_join_it(
 ) -> None:
     slot("slot-001", max_in_flight=LIMIT)
 
-    claims = claim_from_two_processes(tables.url, ("slot-001", "slot-001"), KEY)
+    claims = claim_from_two_processes(tables.url, "slot-001", key=KEY)
 
     assert outcomes(claims) == {"claimed": 1, "joined": AT_ONCE - 1}
     assert len({job_id for _, job_id in claims}) == 1

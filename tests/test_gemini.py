@@ -33,6 +33,7 @@ pytestmark = pytest.mark.anyio
 
 BASE = "http://gemini.example"
 ACCOUNT = ProviderAccount(BASE, "the-secret-key")
+PROMPT = "Warm evening light."
 URL = f"{BASE}/v1beta/models/{DEFAULT_MODEL}:generateContent"
 DRAWN = photos.jpeg(64, 48)
 OTHER = photos.jpeg(48, 64)
@@ -57,7 +58,7 @@ def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
 
 
 def order(photo: Photo, *templates: Photo, **settings: Any) -> Order:
-    wanted = {"prompt": "Warm evening light."} | settings
+    wanted = {"prompt": PROMPT} | settings
     return Order("image_edit", msgspec.convert(wanted, Settings), photo, templates)
 
 
@@ -97,9 +98,6 @@ async def test_it_sends_the_order_as_gemini_wants_it(
         "contents": [{"role": "user", "parts": [image(photos.jpeg()), {"text": PROMPT}]}],
         "generationConfig": {"responseModalities": ["TEXT", "IMAGE"]},
     }
-
-
-PROMPT = "Warm evening light."
 
 
 async def test_it_sends_everything_a_slot_can_set(
@@ -455,13 +453,23 @@ async def test_an_endless_answer_is_read_up_to_the_cap(
     assert sent <= MAX_ANSWER_BYTES + 2 * len(block)
 
 
-async def test_a_compressed_answer_is_not_unpacked(
+async def test_a_compressed_answer_is_not_even_read(
     client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
 ) -> None:
+    read: list[bytes] = []
+
+    def bomb() -> Iterator[bytes]:
+        read.append(b"\x1f\x8b")
+        yield read[-1]
+
     with pytest.raises(ProviderBadResponse):
         await take(
-            *(client, photo, httpx_mock), headers={"Content-Encoding": "gzip"}, content=b"\x1f\x8b"
+            *(client, photo, httpx_mock),
+            headers={"Content-Encoding": "gzip"},
+            stream=IteratorStream(bomb()),
         )
+
+    assert read == []
 
 
 async def test_a_connection_lost_while_it_answers_may_be_billed(

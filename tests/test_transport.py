@@ -42,7 +42,7 @@ def no_trace(house: House) -> Iterator[None]:
     secret."""
     yield
     assert house.is_running
-    until(lambda: not _held(house), f"nothing held any more: {_held(house)}", 5)
+    until(lambda: not _held(house), "every connection and file is let go", 5)
     for secret in (PASSWORD, SIGNING_KEY):
         assert secret not in house.output
 
@@ -484,7 +484,7 @@ def test_a_crooked_path_is_not_found_and_never_redirected(
     ],
     ids=" + ".join,
 )
-def test_an_ambiguous_length_ends_the_connection(
+def test_a_head_that_may_mean_two_things_or_none_ends_the_connection(
     house: House,
     camera: Camera,
     wires: Callable[[], Wire],

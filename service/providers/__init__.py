@@ -33,6 +33,7 @@ from service.threads import in_thread
 REGISTRY: Mapping[str, Provider] = {provider.name: provider for provider in (gemini.PROVIDER,)}
 
 MIN_RESULT_SIDE = 16
+MAX_RESULT_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,6 @@ async def edit(
     *,
     client: httpx.AsyncClient,
     threads: ThreadPoolExecutor,
-    max_pixels: int,
     deadline: float,
     attempts: list[Attempt],
 ) -> Edited:
@@ -114,7 +114,7 @@ async def edit(
             picture = await plan.provider.edit(
                 client, plan.account, Order(plan.operation, plan.settings, photo)
             )
-            data, info = await _usable(picture.data, threads, max_pixels)
+            data, info = await _usable(picture.data, threads)
             return Edited(data, info, plan.provider.name)
     except TimeoutError:
         failure = ProviderTimeout()
@@ -130,17 +130,15 @@ async def edit(
         ATTEMPTS.labels(attempt.provider, attempt.model, attempt.outcome).inc()
 
 
-async def _usable(
-    data: bytes, threads: ThreadPoolExecutor, max_pixels: int
-) -> tuple[bytes, ImageInfo]:
+async def _usable(data: bytes, threads: ThreadPoolExecutor) -> tuple[bytes, ImageInfo]:
     """A picture worth handing on: decodable, of sane size, upright and bare."""
     try:
-        info = await in_thread(threads, inspect, data, max_pixels)
+        info = await in_thread(threads, inspect, data, MAX_RESULT_PIXELS)
         if min(info.width, info.height) < MIN_RESULT_SIDE:
             raise ProviderBadResponse(private=f"a picture of {info.width}x{info.height}")
         if info.has_metadata or info.mime == "image/heic":
             data = await in_thread(threads, without_metadata, data)
-            info = await in_thread(threads, inspect, data, max_pixels)
+            info = await in_thread(threads, inspect, data, MAX_RESULT_PIXELS)
         return data, info
     except (UnsupportedMediaType, InvalidImage, ImageTooLarge) as error:
         bad = ProviderBadResponse(private=f"the picture is unusable: {error.details}")

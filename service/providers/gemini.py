@@ -19,6 +19,7 @@ from service.errors import (
     ProviderFailure,
     ProviderNoImage,
     ProviderQuota,
+    ProviderTimeout,
     ProviderUnavailable,
 )
 from service.providers.base import Operation, Order, Picture, Provider
@@ -148,6 +149,8 @@ def _last_image(generated: _Generated) -> bytes:
     """The last picture that is not a thought: drafts may come before it, unmarked."""
     if generated.prompt_feedback and generated.prompt_feedback.block_reason:
         raise ContentBlocked(private=f"blockReason {generated.prompt_feedback.block_reason}")
+    if generated.candidates is None:
+        raise maybe_billed(ProviderBadResponse(private="an answer without candidates"))
     candidate = (generated.candidates or [_Candidate()])[0]
     parts = (candidate.content.parts if candidate.content else None) or []
     images = [
@@ -155,7 +158,7 @@ def _last_image(generated: _Generated) -> bytes:
         for part in parts
         if part.inline_data
         and not part.thought
-        and (part.inline_data.mime_type or "").startswith("image/")
+        and (part.inline_data.mime_type or "image/").startswith("image/")
     ]
     if not images:
         raise maybe_billed(_no_image(candidate, parts))
@@ -202,6 +205,8 @@ def _refusal(answer: Answer) -> ProviderFailure:
         return (ProviderAuth if auth else ProviderError)(private=private)
     if answer.status in (401, 403):
         return ProviderAuth(private=private)
+    if answer.status == 504 and error.get("status") == "DEADLINE_EXCEEDED":
+        return ProviderTimeout(private=private)
     if answer.status == 429:
         return ProviderQuota(private=private)
     if answer.status >= 500 or answer.status == 408:
