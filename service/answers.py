@@ -10,10 +10,10 @@ from uuid import UUID
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service import queries
+from service import bodies, queries
 from service.db import Database
 from service.errors import DatabaseUnavailable
 from service.queries import Stages
@@ -112,13 +112,13 @@ def picture(
         "job_id": str(job_id),
         "status": "done",
         "result_url": result_url(base, job_id) if expires_at else None,
-        "expires_at": expires_at.isoformat() if expires_at else None,
+        "expires_at": expires_at,
         "mime": picture.mime,
         "bytes": len(picture.data),
         "width": picture.width,
         "height": picture.height,
     }
-    return JSONResponse(described, headers=dict(headers))
+    return bodies.answer(described, headers=dict(headers))
 
 
 def _wants_json(accept: str) -> bool:

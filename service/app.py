@@ -1,7 +1,7 @@
 """The roof: every route on one screen, the layers around them, what lives with the process."""
 
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any
@@ -14,16 +14,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service import (
+    auth,
+    catalog,
+    gallery,
+    ingest,
+    journal,
+    queries,
+    results,
+    slots,
+    stats,
+    status,
+    templates,
+)
 from service import config as configuration
-from service import ingest, queries, results, status
+from service import settings as house_settings
+from service.accounts import Admins, ProviderKeys
 from service.config import Config
-from service.crypto import PasswordMemory
+from service.crypto import PasswordMemory, hash_password
 from service.db import open_database
 from service.errors import InvalidRequest, MethodNotAllowed, NotFound, PhotoslotError
+from service.guards import AdminOnly, SameOrigin
 from service.layers import LingeringClose, UnexpectedErrors
 from service.lifeline import open_lifeline
 from service.media import Media, left_behind
 from service.providers.wire import open_client
+from service.sessions import new_password
 from service.state import Intake, State
 from service.telemetry import REFUSALS, AccessLog, set_up_logging
 from service.threads import Threads
@@ -32,6 +48,15 @@ LONGEST_WINDOW_SECONDS = 60
 
 log = structlog.get_logger()
 
+Handler = Callable[[Request[State]], Awaitable[Response]]
+
+
+def admin(path: str, endpoint: Handler, method: str) -> Route:
+    """A route for signed-in admins only; their browsers must be on our own pages."""
+    guards = [Middleware(AdminOnly), Middleware(SameOrigin)]
+    return Route(path, endpoint, methods=[method], middleware=guards)
+
+
 ROUTES = [
     # devices
     Route("/api/ingest/{slot_id}", ingest.receive, methods=["POST"]),
@@ -39,7 +64,36 @@ ROUTES = [
     # public
     Route("/public/results/{job_id}", results.show, methods=["GET"]),
     Route("/public/results/{job_id}/preview", results.show_preview, methods=["GET"]),
-    Route("/api/jobs/{job_id}", results.show_job, methods=["GET"]),
+    Route("/api/jobs/{job_id}", journal.show_job, methods=["GET"]),
+    Route("/public/slots", gallery.show_all, methods=["GET"]),
+    Route("/public/slots/{slot_id}", gallery.show_slot, methods=["GET"]),
+    # admins
+    Route("/api/login", auth.login, methods=["POST"], middleware=[Middleware(SameOrigin)]),
+    admin("/api/logout", auth.logout, "POST"),
+    admin("/api/session", auth.show_session, "GET"),
+    admin("/api/slots", slots.list_slots, "GET"),
+    admin("/api/slots/{slot_id}", slots.show, "GET"),
+    admin("/api/slots/{slot_id}", slots.change, "PUT"),
+    admin("/api/slots/{slot_id}/versions", slots.list_versions, "GET"),
+    admin("/api/slots/{slot_id}/versions/{version:int}/restore", slots.restore, "POST"),
+    admin("/api/slots/{slot_id}/test-run", slots.test_run, "POST"),
+    admin("/api/slots/{slot_id}/cleanup", slots.clean, "POST"),
+    admin("/api/cleanup", slots.clean_all, "POST"),
+    admin("/api/template-media", templates.list_templates, "GET"),
+    admin("/api/template-media", templates.add, "POST"),
+    admin("/api/template-media/{template_id:uuid}", templates.show, "GET"),
+    admin("/api/template-media/{template_id:uuid}", templates.remove, "DELETE"),
+    admin("/api/template-media/{template_id:uuid}/preview", templates.show_preview, "GET"),
+    admin("/api/settings", house_settings.show, "GET"),
+    admin("/api/settings", house_settings.change, "PUT"),
+    admin("/api/providers", catalog.list_providers, "GET"),
+    admin("/api/jobs", journal.list_jobs, "GET"),
+    admin("/api/audit", journal.list_audit, "GET"),
+    admin("/api/stats", stats.show, "GET"),
+    admin("/api/stats/slots", stats.show_slots, "GET"),
+    admin("/api/shares", gallery.list_shares, "GET"),
+    admin("/api/shares", gallery.add_share, "POST"),
+    admin("/api/shares/{share_id:uuid}", gallery.revoke_share, "DELETE"),
     # machines
     Route("/livez", status.livez, methods=["GET"]),
     Route("/healthz", status.healthz, methods=["GET"]),
@@ -94,6 +148,9 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             passwords=PasswordMemory(threads.passwords),
             intake=Intake(config, media),
             worker=worker,
+            admins=Admins(config.secrets_dir),
+            provider_keys=ProviderKeys(config.secrets_dir, config.providers),
+            nobody_hash=hash_password(new_password()),
             checks={},
         )
         await _heal(state)

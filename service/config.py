@@ -51,6 +51,7 @@ class Config:
     min_free_disk_mb: int
     max_image_megapixels: int
     timezone: str
+    session_hours: int
     log_level: str
     providers: Mapping[str, ProviderAccount]
 
@@ -66,6 +67,14 @@ def database_url_from_environment() -> str:
     url = reader.text("DATABASE_URL", check=_is_postgres_url)
     reader.complain()
     return url
+
+
+def secrets_dir_from_environment() -> Path:
+    """Only `SECRETS_DIR`."""
+    reader = _Reader(os.environ)
+    folder = reader.folder("SECRETS_DIR", "secrets")
+    reader.complain()
+    return folder
 
 
 def load(environment: Mapping[str, str]) -> Config:
@@ -89,6 +98,7 @@ def load(environment: Mapping[str, str]) -> Config:
         max_spool_mb=read.number("MAX_SPOOL_MB", 4096, low=1, high=1_000_000),
         min_free_disk_mb=read.number("MIN_FREE_DISK_MB", 512, low=0, high=10_000_000),
         max_image_megapixels=read.number("MAX_IMAGE_MEGAPIXELS", 120, low=1, high=1000),
+        session_hours=read.number("SESSION_HOURS", 12, low=1, high=24 * 7),
         timezone=read.text("TIMEZONE", "UTC", check=_is_timezone),
         log_level=read.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         providers={

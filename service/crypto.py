@@ -58,10 +58,16 @@ class PasswordMemory:
         if known in self._fitted:
             self._fitted.move_to_end(known)
             return True
-        loop = asyncio.get_running_loop()
-        fits = await loop.run_in_executor(self._threads, verify_password, password, password_hash)
+        fits = await self.verify_anew(password, password_hash)
         if fits:
             self._fitted[known] = None
             if len(self._fitted) > MAX_REMEMBERED:
                 self._fitted.popitem(last=False)
         return fits
+
+    async def verify_anew(self, password: str, password_hash: str) -> bool:
+        """Whether the password fits the hash; takes the same time for everybody."""
+        if len(password.encode()) > MAX_PASSWORD_BYTES:
+            password = ""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, verify_password, password, password_hash)

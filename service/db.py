@@ -183,6 +183,9 @@ class Database:
                 raise
 
 
+Runner = Database | Session
+
+
 @asynccontextmanager
 async def open_database(url: str, size: int) -> AsyncIterator[Database]:
     """A `Database` over at most `size` connections; raises `DatabaseUnavailable`."""

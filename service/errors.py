@@ -3,13 +3,20 @@
 PhotoslotError                         500 internal_error
 ├── InvalidRequest                     400 invalid_request
 ├── InvalidPassword                    401 invalid_password
+├── InvalidCredentials                 401 invalid_credentials
+├── Unauthorized                       401 unauthorized
+├── Forbidden                          403 forbidden
+├── ShareInvalid                       403 share_invalid
 ├── NotFound                           404 not_found
 │   ├── SlotNotFound                   404 slot_not_found
 │   ├── SlotDisabled                   404 slot_disabled
 │   ├── JobNotFound                    404 job_not_found
-│   └── ResultNotFound                 404 result_not_found
+│   ├── ResultNotFound                 404 result_not_found
+│   └── TemplateNotFound               404 template_not_found
 ├── MethodNotAllowed                   405 method_not_allowed
 ├── UploadTimeout                      408 upload_timeout
+├── VersionConflict                    409 version_conflict
+├── TemplateInUse                      409 template_in_use
 ├── ResultExpired                      410 result_expired
 ├── PayloadTooLarge                    413 payload_too_large
 ├── ImageTooLarge                      413 image_too_large
@@ -17,6 +24,7 @@ PhotoslotError                         500 internal_error
 ├── InvalidImage                       415 invalid_image
 ├── RangeNotSatisfiable                416 range_not_satisfiable
 ├── IdempotencyConflict                422 idempotency_conflict
+├── InvalidFields                      422 invalid_fields
 ├── TryLater                           429, 503 with Retry-After
 │   ├── SlotBusy                       429 slot_busy
 │   ├── ProviderBusy                   429 provider_busy
@@ -41,7 +49,8 @@ PhotoslotError                         500 internal_error
     └── ProviderTimeout                504 provider_timeout
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 RETRY_AFTER_SECONDS = 5
 MAX_REASON_TEXT = 300
@@ -67,8 +76,8 @@ class PhotoslotError(Exception):
         """The terminal status of a job that ends this way: `failed` or `timeout`."""
         return "timeout" if self.status == 504 else "failed"
 
-    def body(self) -> dict[str, str | None]:
-        """The one JSON shape of every refusal."""
+    def body(self) -> dict[str, Any]:
+        """The one JSON shape of every refusal; a class may add keys."""
         return {
             "status": "timeout" if self.status == 504 else "error",
             "failure_reason": self.reason,
@@ -96,6 +105,34 @@ class InvalidPassword(PhotoslotError):
     """The password of this slot is missing or wrong."""
 
     status, reason = 401, "invalid_password"
+
+
+class InvalidCredentials(PhotoslotError):
+    """The name or the password is wrong."""
+
+    status, reason = 401, "invalid_credentials"
+
+
+class Unauthorized(PhotoslotError):
+    """Sign in first."""
+
+    status, reason = 401, "unauthorized"
+
+    def __init__(self, details: str | None = None, *, private: str | None = None) -> None:
+        super().__init__(details, private=private)
+        self.headers["WWW-Authenticate"] = "Bearer"
+
+
+class Forbidden(PhotoslotError):
+    """A browser sent this on behalf of another site."""
+
+    status, reason = 403, "forbidden"
+
+
+class ShareInvalid(PhotoslotError):
+    """This gallery link does not work any more. Ask the studio for a new one."""
+
+    status, reason = 403, "share_invalid"
 
 
 class NotFound(PhotoslotError):
@@ -128,6 +165,12 @@ class ResultNotFound(NotFound):
     reason = "result_not_found"
 
 
+class TemplateNotFound(NotFound):
+    """There is no such template."""
+
+    reason = "template_not_found"
+
+
 class MethodNotAllowed(PhotoslotError):
     """This address does not take this method."""
 
@@ -138,6 +181,26 @@ class UploadTimeout(PhotoslotError):
     """The upload took so long that no time was left to edit the picture."""
 
     status, reason = 408, "upload_timeout"
+
+
+class VersionConflict(PhotoslotError):
+    """Somebody else has changed this in the meantime. Read it again, then change it."""
+
+    status, reason = 409, "version_conflict"
+
+    def __init__(self, version: int = 0) -> None:
+        """`version` is the current one."""
+        super().__init__()
+        self.version = version
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"version": self.version}
+
+
+class TemplateInUse(PhotoslotError):
+    """A slot, or a kept version of one, uses this template."""
+
+    status, reason = 409, "template_in_use"
 
 
 class ResultExpired(PhotoslotError):
@@ -185,6 +248,20 @@ class IdempotencyConflict(PhotoslotError):
     """This Idempotency-Key was used before with another picture."""
 
     status, reason = 422, "idempotency_conflict"
+
+
+class InvalidFields(PhotoslotError):
+    """Some fields do not fit."""
+
+    status, reason = 422, "invalid_fields"
+
+    def __init__(self, errors: Sequence[dict[str, str]] = ()) -> None:
+        """`errors` are `{"path", "message"}`, one for each field that does not fit."""
+        super().__init__("; ".join(f"{one['path']}: {one['message']}" for one in errors))
+        self.errors = errors
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"errors": self.errors}
 
 
 class TryLater(PhotoslotError):

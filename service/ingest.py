@@ -20,11 +20,9 @@ from service.queries import IngestSlot
 from service.shots import MEGABYTE, Shot
 from service.state import State
 from service.telemetry import CLIENT_CLOSED
+from service.throttle import INGEST
 from service.uploads import Upload, boundary_of, receive_upload
 
-THROTTLE_FAILURES = 20
-THROTTLE_WINDOW_SECONDS = 60.0
-THROTTLE_BLOCK_SECONDS = 60.0
 MAX_IDEMPOTENCY_KEY = 255
 
 
@@ -78,13 +76,8 @@ async def _receive_known(
             raise InvalidPassword()
         return upload
     except InvalidPassword:
-        await queries.throttle_failure(
-            request.state["db"],
-            _subject(request, shot.slot.id),
-            THROTTLE_FAILURES,
-            THROTTLE_WINDOW_SECONDS,
-            THROTTLE_BLOCK_SECONDS,
-        )
+        subject = _subject(request, shot.slot.id)
+        await queries.throttle_count(request.state["db"], subject, INGEST)
         raise
     except ClientClosed:
         CLIENT_CLOSED.inc()

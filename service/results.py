@@ -10,14 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 
 from service import queries
-from service.answers import result_url
 from service.crypto import digest
 from service.errors import (
     InvalidImage,
-    JobNotFound,
     RangeNotSatisfiable,
     ResultExpired,
     ResultNotFound,
@@ -41,7 +39,7 @@ GUARDS = {
 
 async def show(request: Request[State]) -> Response:
     """`GET /public/results/{job_id}`: the picture; `?download=1` as an attachment."""
-    job = await _job(request, ResultNotFound)
+    job = await _job(request)
     result = _current(job)
     path = request.state["media"].path(result.path)
     if not path.is_file():
@@ -53,42 +51,20 @@ async def show(request: Request[State]) -> Response:
 
 async def show_preview(request: Request[State]) -> Response:
     """`GET /public/results/{job_id}/preview`: a small WebP, made when it is first asked for."""
-    job = await _job(request, ResultNotFound)
+    job = await _job(request)
     small = await _preview(request.state, job, _current(job))
     path = request.state["media"].path(small.path)
     return _file(request, path, small, f"{job.id}-preview.webp", "inline")
 
 
-async def show_job(request: Request[State]) -> Response:
-    """`GET /api/jobs/{job_id}`: how a job stands, for who knows its id."""
-    job = await _job(request, JobNotFound)
-    kept = job.result if job.result and not _is_over(job) else None
-    base = request.state["config"].public_base_url
-    return JSONResponse(
-        {
-            "job_id": str(job.id),
-            "slot_id": job.slot_id,
-            "status": job.status,
-            "failure_reason": job.failure_reason,
-            "created_at": _iso(job.created_at),
-            "deadline_at": _iso(job.deadline_at),
-            "finished_at": _iso(job.finished_at),
-            "total_ms": job.total_ms,
-            "result_url": result_url(base, job.id) if kept else None,
-            "expires_at": _iso(job.result_expires_at),
-        },
-        headers={"Cache-Control": "no-store"},
-    )
-
-
-async def _job(request: Request[State], missing: type[ResultNotFound] | type[JobNotFound]) -> Job:
+async def _job(request: Request[State]) -> Job:
     try:
         job_id = UUID(text := request.path_params["job_id"])
     except ValueError:
-        raise missing() from None
+        raise ResultNotFound() from None
     job = await queries.job_by_id(request.state["db"], job_id) if str(job_id) == text else None
     if job is None:
-        raise missing()
+        raise ResultNotFound()
     return job
 
 
@@ -171,7 +147,3 @@ def _file(
 def _matches(if_none_match: str, etag: str) -> bool:
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in tags or "*" in tags
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

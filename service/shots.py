@@ -20,6 +20,8 @@ from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
     Interrupted,
+    InvalidFields,
+    NotConfigured,
     Overloaded,
     PhotoslotError,
     ProviderBusy,
@@ -150,7 +152,7 @@ def _expected_bytes(request: Request[State], slot: IngestSlot) -> int:
 async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Workbench) -> Response:
     """The way of one shot once its photo is here."""
     state, slot = request.state, shot.slot
-    plan = providers.plan(slot.provider, slot.operation, slot.settings, state["config"].providers)
+    plan = await _plan(state, slot)
     info = await in_thread(state["threads"].images, inspect, bench.path("upload"), _pixels(state))
     with answers.watch(request) as device:
         if twin := await _claim(state, shot, upload, info, bench):
@@ -170,6 +172,20 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
         shot.edited = _now()
         kept = await _store(state, shot, edited, device)
         return _answer(request, shot, edited, kept, device)
+
+
+async def _plan(state: State, slot: IngestSlot) -> providers.Plan:
+    """The slot's order with its templates, in the order the slot has them."""
+    ids = [UUID(use["media_id"]) for use in slot.templates]
+    known = {found.id: found for found in await queries.template_by_ids(state["db"], ids)}
+    if any(media_id not in known for media_id in ids):
+        raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
+    templates = [
+        Photo(state["media"].path(one.path), one.mime, one.width, one.height, one.bytes)
+        for one in (known[media_id] for media_id in ids)
+    ]
+    accounts = state["provider_keys"].accounts()
+    return providers.plan(slot.provider, slot.operation, slot.settings, templates, accounts)
 
 
 async def _claim(
@@ -396,6 +412,7 @@ def _answer(
     }
     if kept is None:
         headers["X-Result-Stored"] = "no"
+    if kept is None or shot.source == "test":
         del headers["Link"]
     picture = answers.Picture(edited.data, edited.info.mime, edited.info.width, edited.info.height)
     expires_at = kept.expires_at if kept else None
@@ -404,7 +421,7 @@ def _answer(
 
 async def _file_failure(state: State, shot: Shot, failure: PhotoslotError) -> None:
     """Write down how a known sender's shot ended; the answer goes out even when that fails."""
-    if not shot.is_known or isinstance(failure, IdempotencyConflict):
+    if not shot.is_known or isinstance(failure, IdempotencyConflict | InvalidFields):
         return
     failure.job_id = str(shot.job_id)
     if shot.follows:

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import httpx
 
+from service.accounts import Admins, ProviderKeys
 from service.config import Config
 from service.crypto import PasswordMemory
 from service.db import Database
@@ -75,4 +76,7 @@ class State(TypedDict):
     passwords: PasswordMemory
     intake: Intake
     worker: int
+    admins: Admins
+    provider_keys: ProviderKeys
+    nobody_hash: str
     checks: dict[str, Check]

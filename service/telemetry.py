@@ -46,6 +46,7 @@ ATTEMPTS = Counter(
 UNSTORED = Counter("photoslot_unstored_results", "Pictures answered but not kept.")
 UNDELIVERED = Counter("photoslot_undelivered_results", "Pictures whose device had gone.")
 REPLAYS = Counter("photoslot_replays", "Retries answered with the picture of the first request.")
+LOGINS = Counter("photoslot_logins", "Tries to sign in by outcome.", ("outcome",))
 CLIENT_CLOSED = Counter("photoslot_client_closed_upload", "Devices that hung up while sending.")
 
 

@@ -78,8 +78,8 @@ async def receive_upload(
     max_file_bytes: int,
     until: float,
     threads: ThreadPoolExecutor,
-    on_password: Callable[[str], Awaitable[None]],
     progress: Progress,
+    on_password: Callable[[str], Awaitable[None]] | None = None,
 ) -> Upload:
     """Read the whole body: its file goes to `target`, `on_password` is awaited (and may refuse)
     as soon as that field is complete. `until` is loop time.
@@ -95,7 +95,7 @@ async def receive_upload(
             while more:
                 chunk, more = await _next_chunk(receive)
                 form.take(parser, chunk)
-                if not asked and "password" in progress.fields:
+                if on_password and not asked and "password" in progress.fields:
                     asked = True
                     await on_password(progress.fields["password"])
                 if len(form.file_data) >= BATCH_BYTES or not more:

@@ -114,6 +114,14 @@ with done as (
         finished_at = now(),
         provider = $16,
         attempts = $2,
+        attempt_count = jsonb_array_length($2),
+        tokens = (
+            select sum((attempt ->> 'tokens')::bigint) from jsonb_array_elements($2) as attempt
+        ),
+        cost_microusd = (
+            select sum((attempt ->> 'cost_microusd')::bigint)
+            from jsonb_array_elements($2) as attempt
+        ),
         queue_ms = $3,
         provider_ms = $4,
         store_ms = $5,
@@ -153,17 +161,22 @@ with source as (
 insert into job_history as job (
     id, slot_id, slot_version, source, status, failure_reason, failure_details, provider, operation,
     created_at, finished_at, client_address, device, source_sha256, source_bytes, attempts,
-    upload_ms, queue_ms, provider_ms, total_ms
+    upload_ms, queue_ms, provider_ms, total_ms, attempt_count, tokens, cost_microusd
 )
-values (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now(), $11, $12, $13, $14, $15, $16, $17, $18, $19
-)
+select
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now(), $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    jsonb_array_length($15),
+    (select sum((attempt ->> 'tokens')::bigint) from jsonb_array_elements($15) as attempt),
+    (select sum((attempt ->> 'cost_microusd')::bigint) from jsonb_array_elements($15) as attempt)
 on conflict (id) do update set
     status = excluded.status,
     failure_reason = excluded.failure_reason,
     failure_details = excluded.failure_details,
     finished_at = excluded.finished_at,
     attempts = excluded.attempts,
+    attempt_count = excluded.attempt_count,
+    tokens = excluded.tokens,
+    cost_microusd = excluded.cost_microusd,
     queue_ms = excluded.queue_ms,
     provider_ms = excluded.provider_ms,
     total_ms = excluded.total_ms

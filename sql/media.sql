@@ -18,3 +18,30 @@ on conflict (job_id, kind) where job_id is not null do nothing;
 update media_object
 set cleaned_at = now()
 where job_id = $1 and kind = $2 and cleaned_at is null;
+
+-- name: media_expired
+-- A batch of files whose time is over; another cleaner at work takes other ones.
+-- $1 slot id or null, $2 at most so many
+select media.id, media.path, media.bytes
+from media_object as media
+where
+    media.cleaned_at is null
+    and media.expires_at <= now()
+    and (
+        $1::text is null
+        or exists (
+            select
+            from job_history as job
+            where job.id = media.job_id and job.slot_id = $1
+        )
+    )
+order by media.expires_at
+limit $2
+for update of media skip locked;
+
+-- name: media_clean
+-- These files are removed.
+-- $1 ids
+update media_object
+set cleaned_at = now()
+where id = any($1::uuid[]);

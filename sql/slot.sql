@@ -42,3 +42,87 @@ where slot.id = $1;
 -- $1 Argon2id hash
 update slot
 set ingest_password_hash = $1;
+
+-- name: slot_list
+-- Every slot as admins see it: all of it but the password's hash.
+select
+    id, name, provider, operation, settings, templates, fallback, output, is_active, size_limit_mb,
+    max_in_flight, daily_limit, sync_response_seconds, max_side_px, version, updated_at, updated_by,
+    ingest_password_hash is not null as has_ingest_password
+from slot
+order by id;
+
+-- name: slot_by_id
+-- One slot as admins see it.
+-- $1 slot id
+select
+    id, name, provider, operation, settings, templates, fallback, output, is_active, size_limit_mb,
+    max_in_flight, daily_limit, sync_response_seconds, max_side_px, version, updated_at, updated_by,
+    ingest_password_hash is not null as has_ingest_password
+from slot
+where id = $1;
+
+-- name: slot_update
+-- Changes a slot that is still the version which was read, and keeps the new version for ever.
+-- $1 slot id, $2 version that was read, $3 name, $4 provider, $5 operation, $6 settings,
+-- $7 templates, $8 fallback, $9 output, $10 is active, $11 size limit in MB, $12 max in flight,
+-- $13 daily limit, $14 answer window in seconds, $15 max side in pixels, $16 admin
+with changed as (
+    update slot
+    set
+        name = $3,
+        provider = $4,
+        operation = $5,
+        settings = $6,
+        templates = $7,
+        fallback = $8,
+        output = $9,
+        is_active = $10,
+        size_limit_mb = $11,
+        max_in_flight = $12,
+        daily_limit = $13,
+        sync_response_seconds = $14,
+        max_side_px = $15,
+        version = version + 1,
+        updated_at = now(),
+        updated_by = $16
+    where id = $1 and version = $2
+    returning *
+),
+
+kept as (
+    insert into slot_version (slot_id, version, snapshot, created_at, created_by)
+    select
+        changed.id,
+        changed.version,
+        to_jsonb(changed) - 'ingest_password_hash',
+        changed.updated_at,
+        changed.updated_by
+    from changed
+)
+
+select version
+from changed;
+
+-- name: slot_set_ingest_password
+-- Gives one slot an ingest password of its own.
+-- $1 slot id, $2 Argon2id hash
+update slot
+set ingest_password_hash = $2
+where id = $1;
+
+-- name: slot_version_page
+-- A slot's history, newest first.
+-- $1 slot id, $2 only versions below this one or null, $3 at most so many
+select version, snapshot, created_at, created_by
+from slot_version
+where slot_id = $1 and ($2::integer is null or version < $2)
+order by version desc
+limit $3;
+
+-- name: slot_version_by_number
+-- One version of a slot.
+-- $1 slot id, $2 version
+select version, snapshot, created_at, created_by
+from slot_version
+where slot_id = $1 and version = $2;

@@ -1,6 +1,7 @@
--- name: throttle_failure
--- Counts one failed password; at the limit inside the window the subject is shut out for a while.
--- $1 hashed subject, $2 failures allowed, $3 window in seconds, $4 shut out for seconds
+-- name: throttle_count
+-- Counts one try against a subject that is not shut out; at the limit inside the window it is shut
+-- out for a while. Touches no row when it already is.
+-- $1 hashed subject, $2 tries allowed, $3 window in seconds, $4 shut out for seconds
 insert into login_throttle as known (subject, failures, window_started_at)
 values ($1, 1, now())
 on conflict (subject) do update set
@@ -16,4 +17,18 @@ on conflict (subject) do update set
         when known.window_started_at >= now() - make_interval(secs => $3)
             and known.failures + 1 >= $2::integer
             then now() + make_interval(secs => $4)
-    end;
+    end
+where known.blocked_until is null or known.blocked_until <= now();
+
+-- name: throttle_blocked
+-- For how many more seconds any of the subjects is shut out; null when none is.
+-- $1 hashed subjects
+select ceil(extract(epoch from max(blocked_until) - now()))::integer
+from login_throttle
+where subject = any($1::bytea[]) and blocked_until > now();
+
+-- name: throttle_forgive
+-- Forgets what was counted against a subject: it knew the password in the end.
+-- $1 hashed subject
+delete from login_throttle
+where subject = $1;

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,11 @@ SIGNING_KEY = "a signing key that only the tests have: 47 bytes"
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 T = TypeVar("T")
+
+
+def spelt(moment: datetime) -> str:
+    """A time as the service writes it in JSON."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def until(find: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:

@@ -22,6 +22,8 @@ LINE = re.compile(r"^(?P<bars>[│├└─ ]*)(?P<name>\w+)\s+(?P<facts>.+)$", 
 INDENT = 4
 # Stands for its children in the tree: it is caught, never raised.
 GROUPS = {TryLater, ProviderFailure}
+# What a refusal says beyond the one shape.
+ADDED = {"version_conflict": {"version"}, "invalid_fields": {"errors"}}
 
 
 def drawn() -> dict[str, tuple[str, str]]:
@@ -84,12 +86,14 @@ def test_its_default_sentence_is_its_own_docstring(cls: type[PhotoslotError]) ->
 def test_every_refusal_has_the_one_shape(cls: type[PhotoslotError]) -> None:
     error = cls()
 
-    assert error.body() == {
+    shape = {
         "status": "timeout" if cls.status == 504 else "error",
         "failure_reason": cls.reason,
         "details": error.details,
         "job_id": None,
     }
+    assert error.body() | shape == error.body()
+    assert set(error.body()) - set(shape) == ADDED.get(cls.reason, set())
     assert error.all_headers()["X-Failure-Reason"] == cls.reason
     assert error.all_headers()["Cache-Control"] == "no-store"
     assert "X-Job-Id" not in error.all_headers()

@@ -15,13 +15,17 @@ SERVICE = ROOT / "service"
 
 # A module imports from the floors below its own, never from its own or one above.
 FLOORS = (
-    ("config", "errors", "telemetry", "threads"),
-    ("crypto", "db", "images", "media"),
-    ("providers", "queries", "uploads"),
-    ("lifeline", "state"),
-    ("answers",),
+    ("config", "errors", "telemetry", "threads", "throttle"),
+    ("crypto", "db", "images", "media", "secret_files"),
+    ("accounts", "providers", "queries", "uploads"),
+    ("lifeline", "sessions", "state"),
+    ("bodies", "cleaning"),
+    ("answers", "guards", "plans"),
     ("shots",),
-    ("ingest", "results", "status"),
+    (
+        *("auth", "catalog", "gallery", "ingest", "journal", "results", "settings", "slots"),
+        *("stats", "status", "templates"),
+    ),
     ("layers", "server"),
     ("app",),
     ("__main__",),
@@ -31,6 +35,8 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DOORS = {
     "asyncpg": {"db", "queries"},
     "httpx": {"providers", "state"},
+    "itsdangerous": {"gallery"},
+    "jwt": {"sessions"},
     "passlib": {"crypto"},
     "PIL": {"images"},
     "pillow_heif": {"images"},
@@ -141,7 +147,7 @@ def test_routes_stand_in_one_table() -> None:
 def test_statements_are_run_by_the_query_layer_only() -> None:
     names = set(load_statements())
     for path in [*house(), *modules(ROOT / "bin")]:
-        if path == SERVICE / "queries.py":
+        if path.parent == SERVICE / "queries":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

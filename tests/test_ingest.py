@@ -14,7 +14,7 @@ import pytest
 from camera import PASSWORD, Camera, breeze_fields
 from conftest import MakeHouse
 from PIL import Image, ImageChops, ImageOps, ImageStat
-from rig import SIGNING_KEY, House, Sandbox
+from rig import SIGNING_KEY, House, Sandbox, spelt
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -217,7 +217,7 @@ def test_a_device_that_wants_json_gets_a_description(
         "job_id": job_id,
         "status": "done",
         "result_url": link,
-        "expires_at": row["expires_at"].isoformat(),
+        "expires_at": spelt(row["expires_at"]),
         "mime": "image/jpeg",
         "bytes": len(picture.content),
         "width": row["width"],

@@ -428,8 +428,8 @@ def test_without_the_database_a_shot_is_refused_before_its_body_until_it_is_back
     assert disk("temp") == []
 
 
-def test_a_restart_of_the_database_between_shots_goes_unnoticed(
-    make_house: MakeHouse, line: Line, threads: ThreadPoolExecutor, rows: Rows
+def test_a_cut_of_the_line_to_the_database_between_shots_goes_unnoticed(
+    make_house: MakeHouse, line: Line, settled: None, threads: ThreadPoolExecutor, rows: Rows
 ) -> None:
     house = make_house(DATABASE_URL=line.url)
     warm = shoot_all(threads, house, 10)

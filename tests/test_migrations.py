@@ -23,7 +23,10 @@ with ours as (
 select concat_ws(' ', 'relation', relname, relkind) from ours
 union all
 select concat_ws(
-    ' ', 'column', c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+    ' ', 'column', c.relname,
+    -- the place among those that are left: a dropped column keeps its number
+    row_number() over (partition by c.oid order by a.attnum), a.attname,
+    format_type(a.atttypid, a.atttypmod),
     a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid)
 )
 from ours c
@@ -44,7 +47,10 @@ union all
 select concat_ws(' ', 'type', typname, typtype) from pg_type
 where typnamespace = 'public'::regnamespace and typname !~ 'yoyo'
 union all
-select concat_ws(' ', 'comment', c.relname, o.objsubid, o.description)
+select concat_ws(
+    ' ', 'comment', c.relname,
+    (select attname from pg_attribute where attrelid = c.oid and attnum = o.objsubid), o.description
+)
 from ours c join pg_description o on o.objoid = c.oid and o.classoid = 'pg_class'::regclass
 order by 1
 """

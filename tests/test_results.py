@@ -12,7 +12,7 @@ import photos
 import pytest
 from camera import Camera
 from PIL import Image
-from rig import House, Sandbox, until
+from rig import House, Sandbox, spelt, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -304,12 +304,12 @@ def test_a_done_job_tells_where_its_picture_is(guest: Guest, rows: Rows) -> None
         "slot_id": "slot-001",
         "status": "done",
         "failure_reason": None,
-        "created_at": job["created_at"].isoformat(),
-        "deadline_at": job["deadline_at"].isoformat(),
-        "finished_at": job["finished_at"].isoformat(),
+        "created_at": spelt(job["created_at"]),
+        "deadline_at": spelt(job["deadline_at"]),
+        "finished_at": spelt(job["finished_at"]),
         "total_ms": job["total_ms"],
         "result_url": f"{guest.house_url}/public/results/{guest.job_id}",
-        "expires_at": kept["expires_at"].isoformat(),
+        "expires_at": spelt(kept["expires_at"]),
     }
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.anyio
 
 VERBS = ("one", "many", "value", "run")
 PARAMETER = re.compile(r"\$\d+")
-TREE = ast.parse(Path(queries.__file__).read_text())
+FILES = sorted(Path(queries.__file__).parent.glob("*.py"))
+TREES = [ast.parse(path.read_text()) for path in FILES]
 STATEMENTS = load_statements()
 
 each_statement = pytest.mark.parametrize(
@@ -26,7 +28,7 @@ each_statement = pytest.mark.parametrize(
 
 
 class Use(NamedTuple):
-    """One call such as `db.one("job_by_id", …)` in a function of `queries.py`."""
+    """One call such as `db.one("job_by_id", …)` in a function of `queries`."""
 
     statement: str
     verb: str
@@ -35,7 +37,7 @@ class Use(NamedTuple):
 
 
 def uses() -> Iterator[Use]:
-    for function in ast.walk(TREE):
+    for function in chain.from_iterable(ast.walk(tree) for tree in TREES):
         if not isinstance(function, ast.AsyncFunctionDef):
             continue
         for call in ast.walk(function):

@@ -44,6 +44,7 @@ class Plan:
     account: ProviderAccount
     operation: str
     settings: msgspec.Struct
+    templates: Sequence[Photo]
 
     @property
     def model(self) -> str:
@@ -61,6 +62,8 @@ class Attempt:
     ms: int
     maybe_billed: bool = False
     usage: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int | None = None
+    cost_microusd: int | None = None
     details: str | None = None
 
 
@@ -77,6 +80,7 @@ def plan(
     provider: str,
     operation: str,
     settings: Mapping[str, Any],
+    templates: Sequence[Photo],
     accounts: Mapping[str, ProviderAccount],
 ) -> Plan:
     """Check a slot's plan. Raises `NotConfigured` for one that cannot run."""
@@ -92,7 +96,7 @@ def plan(
         typed = msgspec.convert(settings, driver.operations[operation].settings)
     except msgspec.ValidationError as error:
         raise NotConfigured(f"The settings of this slot do not fit {operation}: {error}") from None
-    return Plan(driver, account, operation, typed)
+    return Plan(driver, account, operation, typed, templates)
 
 
 async def edit(
@@ -112,7 +116,7 @@ async def edit(
     try:
         async with asyncio.timeout_at(deadline):
             picture = await plan.provider.edit(
-                client, plan.account, Order(plan.operation, plan.settings, photo)
+                client, plan.account, Order(plan.operation, plan.settings, photo, plan.templates)
             )
             data, info = await _usable(picture.data, threads)
             return Edited(data, info, plan.provider.name)
@@ -157,6 +161,8 @@ def _attempt(
         ms=round((time.perf_counter() - started) * 1000),
         maybe_billed=isinstance(failure, ProviderFailure) and failure.maybe_billed,
         usage=picture.usage if picture else {},
+        tokens=picture.tokens if picture else None,
+        cost_microusd=picture.cost_microusd if picture else None,
         details=failure.private if failure else None,
     )
 

@@ -23,20 +23,24 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a provider drew: the bytes, the model that really answered, its own usage figures."""
+    """What a provider drew: the bytes, the model that really answered, its own usage figures, and
+    what they come to: tokens, and the estimated price in millionths of a US dollar."""
 
     data: bytes
     model: str
     usage: Mapping[str, Any]
+    tokens: int | None = None
+    cost_microusd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One thing a provider can do. `settings` is the typed form of a slot's settings; `roles` are
-    the templates it needs, in the order they are sent."""
+    the templates it needs, `optional_roles` those it may have."""
 
     settings: type[msgspec.Struct]
     roles: tuple[str, ...] = ()
+    optional_roles: tuple[str, ...] = ()
 
 
 Edit = Callable[[httpx.AsyncClient, ProviderAccount, Order], Awaitable[Picture]]

@@ -4,6 +4,7 @@ Wire facts are those of the Gemini API reference (generateContent, image generat
 table, all of 2026) unless a comment names another source.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -32,6 +33,24 @@ MAX_INLINE_BYTES = 95 * 1000**2
 MAX_PROMPT = 16_000
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    prompt: float
+    text: float
+    image: float
+
+
+# Google's price page of autumn 2026. Estimates: an unknown model has no price here.
+PRICES = {
+    "gemini-nano-banana-2.1": Price(1.5, 7.5, 30),
+    "gemini-3-pro-image": Price(2, 12, 120),
+    "gemini-3.1-flash-lite-image": Price(0.25, 0.25, 30),
+    "gemini-2.5-flash-image": Price(0.3, 2.5, 30),
+}
+
 Ratio = Literal[
     "1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9",
     "1:4", "4:1", "1:8", "8:1",
@@ -39,7 +58,7 @@ Ratio = Literal[
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Settings of `image_edit`. Without a ratio the result follows the photo."""
+    """Settings of every operation. Without a ratio the result follows the photo."""
 
     prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PROMPT)]
     model: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{1,80}$")] = DEFAULT_MODEL
@@ -107,10 +126,14 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
     if answer.status != 200:
         raise _refusal(answer)
     generated = _decode(answer)
+    usage = generated.usage_metadata or {}
+    model = generated.model_version or settings.model
     return Picture(
         data=_last_image(generated),
-        model=generated.model_version or settings.model,
-        usage=generated.usage_metadata or {},
+        model=model,
+        usage=usage,
+        tokens=_number(usage.get("totalTokenCount")),
+        cost_microusd=_cost(model, usage),
     )
 
 
@@ -234,6 +257,29 @@ def _is_about_billing(error: dict[str, Any]) -> bool:
     return precondition and ("billing" in words or "location" in words or "country" in words)
 
 
+def _cost(model: str, usage: dict[str, Any]) -> int | None:
+    """The estimated price in millionths of a US dollar; None for a model without a known price.
+    Any figure may be missing."""
+    price = PRICES.get(model)
+    if price is None:
+        return None
+    details = usage.get("candidatesTokensDetails") or []
+    images = sum(
+        _number(detail.get("tokenCount")) or 0
+        for detail in details
+        if isinstance(detail, dict) and detail.get("modality") == "IMAGE"
+    )
+    prompt = _number(usage.get("promptTokenCount")) or 0
+    drawn = _number(usage.get("candidatesTokenCount")) or 0
+    thought = _number(usage.get("thoughtsTokenCount")) or 0
+    text = max(0, drawn - images) + thought
+    return round(prompt * price.prompt + images * price.image + text * price.text)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
 def _model_of(settings: msgspec.Struct) -> str:
     return str(getattr(settings, "model", DEFAULT_MODEL))
 
@@ -241,7 +287,11 @@ def _model_of(settings: msgspec.Struct) -> str:
 PROVIDER = Provider(
     name="gemini",
     edit=edit,
-    operations={"image_edit": Operation(Settings)},
+    operations={
+        "image_edit": Operation(Settings, optional_roles=("background", "style")),
+        "style_transfer": Operation(Settings, roles=("style",)),
+        "identity_transfer": Operation(Settings, roles=("face",), optional_roles=("background",)),
+    },
     accepts=frozenset({"image/jpeg", "image/png", "image/webp", "image/heic"}),
     model_of=_model_of,
 )

@@ -1,7 +1,4 @@
-"""The only way to the database: per noun a row class, then one typed coroutine per statement.
-
-Absence is `None`; a database that is away raises `DatabaseUnavailable`.
-"""
+"""A shot's life in `job_history`: claimed, then ended once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,58 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
-from service.crypto import Digest
-from service.db import Database, Session
+from service.db import Database, Runner
+from service.queries.media import KeptFile
+from service.queries.slots import IngestSlot
 
 # A job is given up this long after its window, and not before PostgreSQL was up for a while.
 INTERRUPT_GRACE_SECONDS = 5.0
 SETTLED_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSlot:
-    """A slot as a camera's request meets it, with everything in force for one shot."""
-
-    id: str
-    version: int
-    provider: str
-    operation: str
-    settings: Mapping[str, Any]
-    templates: Sequence[Mapping[str, Any]]
-    fallback: Mapping[str, Any] | None
-    output: Mapping[str, Any]
-    is_active: bool
-    ingest_password_hash: str | None
-    size_limit_mb: int
-    max_in_flight: int
-    daily_limit: int | None
-    max_side_px: int
-    sync_response_seconds: int
-    result_ttl_hours: int
-    provider_max_in_flight: int | None
-    blocked_seconds: int | None
-
-
-async def slot_for_ingest(
-    db: Database, slot_id: str, subject: bytes, ttl_hours: int
-) -> IngestSlot | None:
-    """The slot, its window and limits, and for how long `subject` is still shut out."""
-    row = await db.one("slot_for_ingest", slot_id, subject, ttl_hours)
-    return IngestSlot(**row) if row else None
-
-
-async def slots_set_ingest_password(db: Database, password_hash: str) -> int:
-    """Give every slot this hash; the number of slots."""
-    return await db.run("slots_set_ingest_password", password_hash)
-
-
-async def throttle_failure(
-    db: Database, subject: bytes, failures: int, window_seconds: float, block_seconds: float
-) -> None:
-    """Count one failed password of `subject`."""
-    await db.run("throttle_failure", subject, failures, window_seconds, block_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +76,6 @@ class Stages:
     provider: int | None = None
     store: int | None = None
     total: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeptFile:
-    """A file under MEDIA_ROOT as its row describes it."""
-
-    path: str
-    mime: str
-    bytes: int
-    sha256: Digest
-    width: int
-    height: int
-    expires_at: datetime
 
 
 async def job_finish(
@@ -239,7 +178,7 @@ async def job_by_id(db: Database, job_id: UUID) -> Job | None:
 
 
 async def jobs_interrupt(
-    db: Database | Session, slot_id: str | None = None, provider: str | None = None
+    db: Runner, slot_id: str | None = None, provider: str | None = None
 ) -> list[UUID]:
     """End the jobs whose process died, those of a slot or provider, or all; their ids. A claim does
     this too, so that a device's retry never waits for a dead process."""
@@ -247,53 +186,3 @@ async def jobs_interrupt(
         "jobs_interrupt", slot_id, provider, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
     )
     return [row["id"] for row in rows]
-
-
-async def worker_lifeline(session: Session, worker: int) -> None:
-    """Take the lock that tells every process that this one lives."""
-    await session.run("worker_lifeline", worker)
-
-
-async def workers_alive(db: Database) -> set[int] | None:
-    """The processes that live; None just after PostgreSQL started, when nobody can know."""
-    row = await db.one("workers_alive", SETTLED_SECONDS)
-    assert row is not None
-    return set(row["workers"]) if row["settled"] else None
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """Where the preview of a picture lies."""
-
-    path: str
-    bytes: int
-    sha256: Digest
-
-
-async def media_preview(db: Database, job_id: UUID) -> Preview | None:
-    """The preview of a job's picture, once somebody has asked for it."""
-    row = await db.one("media_preview", job_id)
-    return Preview(**row) if row else None
-
-
-async def media_add_preview(db: Database, job_id: UUID, preview: KeptFile) -> None:
-    """Remember a preview."""
-    await db.run(
-        "media_add_preview",
-        *(job_id, preview.path, preview.bytes, preview.sha256),
-        *(preview.width, preview.height, preview.expires_at),
-    )
-
-
-async def media_gone(db: Database, job_id: UUID, kind: str) -> None:
-    """Remember that a file of a job is missing on disk."""
-    await db.run("media_gone", job_id, kind)
-
-
-async def house_schema(db: Database) -> str | None:
-    """The newest migration of this database, such as `0001.first-light`; None before the first."""
-    try:
-        migration: str | None = await db.value("house_schema")
-    except asyncpg.UndefinedTableError:
-        return None
-    return migration

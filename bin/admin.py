@@ -1,0 +1,116 @@
+"""The admins' accounts, by hand: they live as hashes in SECRETS_DIR, never in the database.
+
+Passwords are asked for, never taken from the command line, where other users of the machine could
+read them; when standard input is not a terminal they are read from it, a line each. What is changed
+holds at once in every running process. Exit codes: 0 done, 1 not done, 2 wrong use.
+"""
+
+import argparse
+import asyncio
+import getpass
+import re
+import sys
+
+from service import queries
+from service.accounts import Admins
+from service.config import (
+    ConfigError,
+    database_url_from_environment,
+    secrets_dir_from_environment,
+)
+from service.crypto import hash_password
+from service.db import open_database
+from service.errors import PhotoslotError
+
+USERNAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
+MIN_PASSWORD = 8
+MIN_INGEST_PASSWORD = 6
+
+
+class Refused(Exception):
+    """Nothing has changed; the message says why."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; gives the exit code."""
+    asked = _parse(arguments)
+    try:
+        if asked.command == "ingest-password":
+            asyncio.run(_set_ingest_password(database_url_from_environment()))
+        else:
+            _run(asked, Admins(secrets_dir_from_environment()))
+    except ConfigError as error:
+        return _complain(str(error), 2)
+    except Refused as error:
+        return _complain(str(error), 1)
+    except PhotoslotError as error:
+        return _complain(f"{error.details} {error.private or ''}", 1)
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/admin", description="The admins' accounts.")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for command, help_text in {
+        "add": "make an account; asks for its password",
+        "password": "change a password; ends that admin's sessions",
+        "remove": "remove an account; ends its sessions",
+    }.items():
+        commands.add_parser(command, help=help_text).add_argument("username")
+    commands.add_parser("list", help="name every admin")
+    commands.add_parser("ingest-password", help="set the cameras' password on every slot")
+    return parser.parse_args(arguments)
+
+
+def _run(asked: argparse.Namespace, admins: Admins) -> None:
+    if asked.command == "list":
+        print("\n".join(admins.names()) or "there are no admins yet: bin/admin add NAME")
+        return
+    _check_name(asked, admins)
+    if asked.command == "remove":
+        admins.remove(asked.username)
+        print(f"removed {asked.username}")
+        return
+    admins.set_password(asked.username, _ask_password(MIN_PASSWORD))
+    print(f"{'added' if asked.command == 'add' else 'changed'} {asked.username}")
+
+
+def _check_name(asked: argparse.Namespace, admins: Admins) -> None:
+    if not USERNAME.match(asked.username):
+        raise Refused("a name is lower-case letters, digits and . _ - (at most 100)")
+    exists = admins.find(asked.username) is not None
+    if asked.command == "add" and exists:
+        raise Refused(f"{asked.username} exists already: bin/admin password {asked.username}")
+    if asked.command != "add" and not exists:
+        raise Refused(f"there is no {asked.username}: bin/admin list")
+
+
+async def _set_ingest_password(url: str) -> None:
+    password_hash = hash_password(_ask_password(MIN_INGEST_PASSWORD))
+    async with open_database(url, size=1) as db:
+        slots = await queries.slots_set_ingest_password(db, password_hash)
+        await queries.setting_put(db, "ingest_password", {"set": True}, "bin/admin")
+        details = {"changed": ["ingest_password"]}
+        await queries.audit_add(db, "bin/admin", "console", "settings.change", "settings", details)
+    print(f"set on {slots} slots")
+
+
+def _ask_password(shortest: int) -> str:
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Once more: ") != password:
+            raise Refused("the two passwords differ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if len(password) < shortest:
+        raise Refused(f"a password has at least {shortest} characters")
+    return password
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"bin/admin: {message.strip()}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

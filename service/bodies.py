@@ -1,0 +1,78 @@
+"""JSON in and out: bodies checked against typed structures, answers encoded by msgspec."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.errors import InvalidFields, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from service.state import State
+
+MAX_JSON_BYTES = 256 * 1024
+
+T = TypeVar("T")
+
+
+async def read_json(request: Request[State], kind: type[T]) -> T:
+    """The request's JSON body as `kind`.
+
+    Raises `UnsupportedMediaType`, `PayloadTooLarge`, `InvalidRequest` for what is not JSON and
+    `InvalidFields` for what does not fit."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType("Send application/json.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_JSON_BYTES:
+            raise PayloadTooLarge(f"The body is larger than {MAX_JSON_BYTES // 1024} KB.")
+    return decode(bytes(body), kind)
+
+
+def decode(body: bytes | str, kind: type[T], prefix: str = "") -> T:
+    """JSON text as `kind`. Raises `InvalidRequest`, `InvalidFields`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidFields([field_error(error, prefix)]) from None
+    except msgspec.MsgspecError:
+        raise InvalidRequest("The body is not JSON.") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest("The body is not UTF-8.") from None
+
+
+def convert(value: Any, kind: type[T], prefix: str) -> T:
+    """A value that was read before as `kind`. Raises `InvalidFields` with paths under `prefix`."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidFields([field_error(error, prefix)]) from None
+
+
+def query(request: Request[State], kind: type[T]) -> T:
+    """The query string as `kind`. Raises `InvalidFields`."""
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidFields([field_error(error, "")]) from None
+
+
+def field_error(error: msgspec.ValidationError, prefix: str) -> dict[str, str]:
+    """`{"path", "message"}` of msgspec's first complaint, such as `settings.prompt`."""
+    message, _, where = str(error).partition(" - at `$")
+    path = where.rstrip("`").lstrip(".")
+    missing = re.search(r"(?:unknown|missing required) field `([^`]+)`", message)
+    steps = [step for step in (prefix, path, missing and missing[1]) if step]
+    return {"path": ".".join(steps), "message": message}
+
+
+def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer that is never cached."""
+    return Response(
+        msgspec.json.encode(content),
+        status,
+        {"Cache-Control": "no-store"} | (headers or {}),
+        "application/json",
+    )

@@ -1,0 +1,92 @@
+"""Layers around the admins' routes: who is it, and does a browser send this on its own behalf.
+
+Guards raise and sit on the routes themselves, inside the error handlers.
+"""
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service import queries, sessions
+from service.errors import Forbidden, Unauthorized
+from service.sessions import Session
+from service.state import State
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class SameOrigin:
+    """Refuses an unsafe request that a browser sends for another site.
+
+    Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`; a request
+    with neither, or with a bearer token, does not ride on a browser's cookies
+    (https://words.filippo.io/csrf/)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request[State](scope)
+        if request.method not in SAFE_METHODS and sessions.bearer(request) is None:
+            _check_origin(request)
+        await self._app(scope, receive, send)
+
+
+def _check_origin(request: Request[State]) -> None:
+    site = request.headers.get("sec-fetch-site")
+    if site in ("same-origin", "none"):
+        return
+    if site is not None:
+        raise Forbidden()
+    origin = request.headers.get("origin")
+    ours = (request.headers.get("host"), urlsplit(request.state["config"].public_base_url).netloc)
+    if origin is not None and urlsplit(origin).netloc not in ours:
+        raise Forbidden()
+
+
+class AdminOnly:
+    """Lets only a signed-in admin pass; handlers find out who by `admin(request)`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["session"] = await session_of(Request[State](scope))
+        await self._app(scope, receive, send)
+
+
+def carries_session(request: Request[State]) -> bool:
+    """Whether a request claims to come from an admin."""
+    name = sessions.cookie_name(request.state["config"].public_base_url)
+    return sessions.bearer(request) is not None or name in request.cookies
+
+
+async def session_of(request: Request[State]) -> Session:
+    """The session a request carries. Raises `Unauthorized`."""
+    state = request.state
+    config = state["config"]
+    cookie = request.cookies.get(sessions.cookie_name(config.public_base_url))
+    token = sessions.bearer(request) or cookie
+    if not token:
+        raise Unauthorized()
+    session = sessions.verify(token, config.jwt_signing_keys, state["admins"])
+    if await queries.session_has_ended(state["db"], session.jti):
+        raise Unauthorized("This session has ended. Sign in again.")
+    return session
+
+
+def session(request: Request[State]) -> Session:
+    """The session behind a request that passed `AdminOnly`."""
+    found: Session = request.scope["session"]
+    return found
+
+
+def admin(request: Request[State]) -> str:
+    """The name of the admin behind a request that passed `AdminOnly`."""
+    return session(request).username
+
+
+def address(request: Request[State]) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "unknown"

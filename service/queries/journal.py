@@ -1,0 +1,139 @@
+"""The journal's pages and a job's whole story."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from service.crypto import Digest
+from service.db import Database, Runner, Session
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs; None lets everything through."""
+
+    slot_id: str | None = None
+    status: str | None = None
+    reason: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place between two jobs of the journal."""
+
+    created_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A line of the journal."""
+
+    id: UUID
+    slot_id: str
+    slot_version: int
+    source: str
+    status: str
+    failure_reason: str | None
+    provider: str
+    operation: str
+    created_at: datetime
+    finished_at: datetime | None
+    client_address: str
+    source_bytes: int | None
+    upload_ms: int | None
+    queue_ms: int | None
+    provider_ms: int | None
+    store_ms: int | None
+    total_ms: int | None
+    attempt_count: int
+    tokens: int | None
+    cost_microusd: int | None
+    stored: bool | None
+    delivered: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStory:
+    """All that is written of a job."""
+
+    id: UUID
+    slot_id: str
+    slot_version: int
+    source: str
+    status: str
+    failure_reason: str | None
+    failure_details: str | None
+    provider: str
+    operation: str
+    created_at: datetime
+    deadline_at: datetime | None
+    finished_at: datetime | None
+    client_address: str
+    device: Mapping[str, str]
+    source_sha256: Digest | None
+    source_mime: str | None
+    source_bytes: int | None
+    source_width: int | None
+    source_height: int | None
+    attempts: Sequence[Mapping[str, Any]]
+    upload_ms: int | None
+    queue_ms: int | None
+    provider_ms: int | None
+    store_ms: int | None
+    total_ms: int | None
+    attempt_count: int
+    tokens: int | None
+    cost_microusd: int | None
+    stored: bool | None
+    delivered: bool | None
+    result_mime: str | None
+    result_bytes: int | None
+    result_width: int | None
+    result_height: int | None
+    result_expires_at: datetime | None
+    result_cleaned_at: datetime | None
+
+
+async def journal_page_older(
+    db: Database, wanted: JobFilter, place: Place | None, limit: int
+) -> list[JobRow]:
+    """Jobs below `place` (or from the top), newest first."""
+    below = (place.created_at, place.id) if place else (None, None)
+    async with db.transaction() as session:
+        await journal_plan_for_values(session)
+        rows = await session.many("journal_page_older", *astuple(wanted), *below, limit)
+    return [JobRow(**row) for row in rows]
+
+
+async def journal_page_newer(
+    db: Database, wanted: JobFilter, place: Place, limit: int
+) -> list[JobRow]:
+    """Jobs just above `place`, oldest first."""
+    above = (place.created_at, place.id)
+    async with db.transaction() as session:
+        await journal_plan_for_values(session)
+        rows = await session.many("journal_page_newer", *astuple(wanted), *above, limit)
+    return [JobRow(**row) for row in rows]
+
+
+async def journal_failures(db: Runner, wanted: JobFilter, limit: int) -> list[JobRow]:
+    """The newest jobs that failed or timed out."""
+    rows = await db.many("journal_failures", wanted.slot_id, wanted.since, wanted.until, limit)
+    return [JobRow(**row) for row in rows]
+
+
+async def journal_story(db: Runner, job_id: UUID) -> JobStory | None:
+    """All that is written of one job."""
+    row = await db.one("journal_story", job_id)
+    return JobStory(**row) if row else None
+
+
+async def journal_plan_for_values(session: Session) -> None:
+    """Have the statements of this transaction planned for their values."""
+    await session.run("journal_plan_for_values")

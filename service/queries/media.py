@@ -1,0 +1,50 @@
+"""Files that rows name: results and previews."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from service.crypto import Digest
+from service.db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file under MEDIA_ROOT as its row describes it."""
+
+    path: str
+    mime: str
+    bytes: int
+    sha256: Digest
+    width: int
+    height: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Where the preview of a picture lies."""
+
+    path: str
+    bytes: int
+    sha256: Digest
+
+
+async def media_preview(db: Database, job_id: UUID) -> Preview | None:
+    """The preview of a job's picture, once somebody has asked for it."""
+    row = await db.one("media_preview", job_id)
+    return Preview(**row) if row else None
+
+
+async def media_add_preview(db: Database, job_id: UUID, preview: KeptFile) -> None:
+    """Remember a preview."""
+    await db.run(
+        "media_add_preview",
+        *(job_id, preview.path, preview.bytes, preview.sha256),
+        *(preview.width, preview.height, preview.expires_at),
+    )
+
+
+async def media_gone(db: Database, job_id: UUID, kind: str) -> None:
+    """Remember that a file of a job is missing on disk."""
+    await db.run("media_gone", job_id, kind)

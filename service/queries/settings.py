@@ -1,0 +1,33 @@
+"""What admins may change for the whole house."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.db import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One of them; `version` grows by one with each change."""
+
+    key: str
+    value: Any
+    version: int
+    updated_at: datetime
+    updated_by: str
+
+
+async def setting_list(db: Runner) -> list[Setting]:
+    """All settings."""
+    return [Setting(**row) for row in await db.many("setting_list")]
+
+
+async def setting_lock(db: Runner) -> None:
+    """Stand in line with other changes until the transaction ends."""
+    await db.run("setting_lock")
+
+
+async def setting_put(db: Runner, key: str, value: Any, admin: str) -> None:
+    """Set one."""
+    await db.run("setting_put", key, value, admin)

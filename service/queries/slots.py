@@ -1,0 +1,123 @@
+"""Slots: as a camera meets them, as admins see them, and what they once were."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.db import Database, Runner
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSlot:
+    """A slot as a camera's request meets it, with everything in force for one shot."""
+
+    id: str
+    version: int
+    provider: str
+    operation: str
+    settings: Mapping[str, Any]
+    templates: Sequence[Mapping[str, Any]]
+    fallback: Mapping[str, Any] | None
+    output: Mapping[str, Any]
+    is_active: bool
+    ingest_password_hash: str | None
+    size_limit_mb: int
+    max_in_flight: int
+    daily_limit: int | None
+    max_side_px: int
+    sync_response_seconds: int
+    result_ttl_hours: int
+    provider_max_in_flight: int | None
+    blocked_seconds: int | None
+
+
+async def slot_for_ingest(
+    db: Database, slot_id: str, subject: bytes, ttl_hours: int
+) -> IngestSlot | None:
+    """The slot, its window and limits, and for how long `subject` is still shut out."""
+    row = await db.one("slot_for_ingest", slot_id, subject, ttl_hours)
+    return IngestSlot(**row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot as admins see it."""
+
+    id: str
+    name: str
+    provider: str
+    operation: str
+    settings: Mapping[str, Any]
+    templates: Sequence[Mapping[str, Any]]
+    fallback: Mapping[str, Any] | None
+    output: Mapping[str, Any]
+    is_active: bool
+    size_limit_mb: int
+    max_in_flight: int
+    daily_limit: int | None
+    sync_response_seconds: int | None
+    max_side_px: int
+    version: int
+    updated_at: datetime
+    updated_by: str
+    has_ingest_password: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlotVersion:
+    """What a slot once was."""
+
+    version: int
+    snapshot: Mapping[str, Any]
+    created_at: datetime
+    created_by: str
+
+
+async def slot_list(db: Runner) -> list[Slot]:
+    """Every slot."""
+    return [Slot(**row) for row in await db.many("slot_list")]
+
+
+async def slot_by_id(db: Runner, slot_id: str) -> Slot | None:
+    """One slot."""
+    row = await db.one("slot_by_id", slot_id)
+    return Slot(**row) if row else None
+
+
+async def slot_update(
+    db: Runner, slot_id: str, version: int, fields: Mapping[str, Any], admin: str
+) -> int | None:
+    """Write a new version over `version`; its number, or None when that is no longer the newest."""
+    new: int | None = await db.value(
+        "slot_update",
+        *(slot_id, version, fields["name"], fields["provider"], fields["operation"]),
+        *(fields["settings"], fields["templates"], fields["fallback"], fields["output"]),
+        *(fields["is_active"], fields["size_limit_mb"], fields["max_in_flight"]),
+        *(fields["daily_limit"], fields["sync_response_seconds"], fields["max_side_px"], admin),
+    )
+    return new
+
+
+async def slots_set_ingest_password(db: Runner, password_hash: str) -> int:
+    """Give every slot this hash; the number of slots."""
+    return await db.run("slots_set_ingest_password", password_hash)
+
+
+async def slot_set_ingest_password(db: Runner, slot_id: str, password_hash: str) -> None:
+    """Give one slot this hash."""
+    await db.run("slot_set_ingest_password", slot_id, password_hash)
+
+
+async def slot_version_page(
+    db: Runner, slot_id: str, before: int | None, limit: int
+) -> list[SlotVersion]:
+    """Versions below `before`, newest first."""
+    rows = await db.many("slot_version_page", slot_id, before, limit)
+    return [SlotVersion(**row) for row in rows]
+
+
+async def slot_version_by_number(db: Runner, slot_id: str, version: int) -> SlotVersion | None:
+    """One version."""
+    row = await db.one("slot_version_by_number", slot_id, version)
+    return SlotVersion(**row) if row else None

@@ -1,0 +1,25 @@
+"""Failed tries, counted for every process."""
+
+from collections.abc import Sequence
+
+from service.db import Database
+from service.throttle import Throttle
+
+
+async def throttle_count(db: Database, subject: bytes, limit: Throttle) -> bool:
+    """Count one try of `subject`; False when it is shut out, then nothing is counted."""
+    touched = await db.run(
+        "throttle_count", subject, limit.tries, limit.window_seconds, limit.block_seconds
+    )
+    return touched == 1
+
+
+async def throttle_blocked(db: Database, subjects: Sequence[bytes]) -> int | None:
+    """Whole seconds until the last of the subjects is let in again; None when all are."""
+    seconds: int | None = await db.value("throttle_blocked", subjects)
+    return seconds
+
+
+async def throttle_forgive(db: Database, subject: bytes) -> None:
+    """Forget what was counted against `subject`."""
+    await db.run("throttle_forgive", subject)

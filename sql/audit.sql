@@ -1,0 +1,17 @@
+-- name: audit_add
+-- Writes down who did what.
+-- $1 actor, $2 address, $3 action, $4 target, $5 details
+insert into audit_log (actor, address, action, target, details)
+values ($1, $2, $3, $4, $5);
+
+-- name: audit_page
+-- What was done, newest first.
+-- $1 only entries below this id or null, $2 actor or null, $3 action or null, $4 at most so many
+select id, at, actor, address, action, target, details
+from audit_log
+where
+    ($1::bigint is null or id < $1)
+    and ($2::text is null or actor = $2)
+    and ($3::text is null or action = $3)
+order by id desc
+limit $4;
