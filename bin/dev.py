@@ -29,11 +29,13 @@ from children import Child, ChildDied, child, first_to_end, follow
 from devhome import HOST, DevHome, Refused, Settings
 
 from service import queries
+from service.accounts import Admins
 from service.config import ConfigError, database_url_from_environment
 from service.crypto import hash_password, verify_password
 from service.db import open_database
 
 PROVIDERS = ("GEMINI", "OPENAI", "TURBOTEXT")
+ADMINS = ("serg", "igor")
 SLOTS = tuple(f"slot-{number:03}" for number in range(1, 16))
 SIGNING_KEY_LENGTH = 64
 SANDBOX_KEY = "sandbox"
@@ -108,7 +110,8 @@ async def run(home: DevHome, settings: Settings) -> None:
             await wait_until_ready(service, settings.address)
             password = settings.ingest_password or home.secret("ingest_password")
             slot = await slot_with_password(database_url, password)
-            introduce(home, settings, slot, password)
+            admin = admins_password(home, settings)
+            introduce(home, settings, slot, password, admin)
             await first_to_end([service, sandbox])
         finally:
             watching.cancel()
@@ -226,12 +229,31 @@ async def slot_with_password(database_url: str, password: str) -> str:
         return SLOTS[0]
 
 
-def introduce(home: DevHome, settings: Settings, slot: str, password: str) -> None:
+def admins_password(home: DevHome, settings: Settings) -> str | None:
+    """The password that both admins take; None when bin/admin has given them others, which are left
+    alone unless DEV_ADMIN_PASSWORD says what they shall be."""
+    password = settings.admin_password or home.secret("admin_password")
+    admins = Admins(home.secrets)
+    for name in ADMINS:
+        account = admins.find(name)
+        fits = account is not None and verify_password(password, account.password_hash)
+        if account is None or (settings.admin_password and not fits):
+            admins.set_password(name, password)
+    accounts = [admins.find(name) for name in ADMINS]
+    fit = all(one and verify_password(password, one.password_hash) for one in accounts)
+    return password if fit else None
+
+
+def introduce(
+    home: DevHome, settings: Settings, slot: str, password: str, admin: str | None
+) -> None:
     """Say where everything is and how to take the first shot."""
     given = [name.lower() for name in PROVIDERS if is_given(f"{name}_BASE_URL")]
     simulated = [name.lower() for name in PROVIDERS if name.lower() not in given]
     print()
     print(f"  address          {settings.address}")
+    print(f"  admins           {' and '.join(ADMINS)}")
+    print(f"  admin password   {admin or 'as bin/admin has set it'}")
     print(f"  ingest password  {password}")
     if simulated:
         print(f"  simulated        {', '.join(simulated)} at {settings.sandbox_address}")

@@ -33,6 +33,7 @@ class Settings:
     port: int
     sandbox_port: int
     folder: Path
+    admin_password: str | None
     ingest_password: str | None
 
     @property
@@ -51,6 +52,7 @@ class Settings:
             port=port,
             sandbox_port=_port(environment, "SANDBOX_PORT", port + 1),
             folder=Path(environment.get("DEV_HOME") or ROOT / ".dev").expanduser().absolute(),
+            admin_password=environment.get("DEV_ADMIN_PASSWORD") or None,
             ingest_password=environment.get("DEV_INGEST_PASSWORD") or None,
         )
 

@@ -35,7 +35,11 @@ class SettingsChange(msgspec.Struct, forbid_unknown_fields=True):
 
 async def show(request: Request[State]) -> Response:
     """`GET /api/settings`."""
-    return bodies.answer(_described(request, await queries.setting_list(request.state["db"])))
+    db = request.state["db"]
+    described = _described(request, await queries.setting_list(db))
+    slots = await queries.slot_list(db)
+    described["ingest_password_set"] = all(slot.has_ingest_password for slot in slots)
+    return bodies.answer(described)
 
 
 async def change(request: Request[State]) -> Response:
@@ -116,7 +120,6 @@ def _described(request: Request[State], found: list[Setting]) -> dict[str, Any]:
         "sync_response_seconds": values["sync_response_seconds"],
         "result_ttl_hours": values.get("result_ttl_hours", state["config"].result_ttl_hours),
         "provider_max_in_flight": values.get("provider_max_in_flight", {}),
-        "ingest_password_set": PASSWORD in values,
         "provider_keys": state["provider_keys"].sources(),
         "changes": who,
     }
