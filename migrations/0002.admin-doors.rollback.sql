@@ -2,6 +2,7 @@ set local lock_timeout = '3s';
 
 drop index media_object_templates;
 drop index media_object_live;
+drop index media_object_results;
 drop index job_history_slot_failed;
 drop index job_history_gallery;
 drop index job_history_test;

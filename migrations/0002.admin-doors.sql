@@ -88,6 +88,8 @@ create index job_history_gallery on job_history (slot_id, finished_at desc)
     where status = 'done' and source = 'device' and stored;
 create index job_history_slot_failed on job_history (slot_id, created_at desc)
     where status in ('failed', 'timeout') and source = 'device';
+create index media_object_results on media_object (created_at)
+    where kind = 'result' and cleaned_at is null;
 create index media_object_live on media_object (kind) include (bytes)
     where cleaned_at is null;
 create index media_object_templates on media_object (created_at desc, id desc)

@@ -9,7 +9,7 @@ import uvicorn
 
 from service import config
 from service.app import find_problems
-from service.server import HeadTimeoutProtocol
+from service.server import PatientProtocol
 
 # A shot may take the longest window; what is slower than that is cut at shutdown.
 SHUTDOWN_SECONDS = 65
@@ -34,7 +34,7 @@ def main() -> None:
         port=settings.port,
         workers=settings.processes,
         loop="uvloop",
-        http=HeadTimeoutProtocol,
+        http=PatientProtocol,
         ws="none",
         interface="asgi3",
         access_log=False,

@@ -163,13 +163,17 @@ class PictureResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         blocks = memoryview(self.body)
         for start in range(0, len(blocks), CHUNK_BYTES):
-            self._check()
+            await self._check()
             block = bytes(blocks[start : start + CHUNK_BYTES])
             await send({"type": "http.response.body", "body": block, "more_body": True})
-        self._check()
+        await self._check()
         await send({"type": "http.response.body"})
 
-    def _check(self) -> None:
+    async def _check(self) -> None:
+        """A write to a broken connection returns without yielding: two turns of the event loop let
+        the transport notice, then the watcher."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         if not self._device.is_there:
             raise _DeviceGone
 

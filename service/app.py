@@ -1,5 +1,6 @@
 """The roof: every route on one screen, the layers around them, what lives with the process."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -153,12 +154,13 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             nobody_hash=hash_password(new_password()),
             checks={},
         )
-        await _heal(state)
+        healing = asyncio.create_task(_heal_for_good(state))
         restore = _refuse_shots_on_sigterm(state["intake"])
         try:
             yield state
         finally:
             restore()
+            healing.cancel()
             threads.shutdown()
 
 
@@ -181,17 +183,30 @@ async def find_problems(config: Config) -> list[str]:
     return found
 
 
-async def _heal(state: State) -> None:
-    """End the jobs and remove the temporary files of processes that died. The files are listed
-    before the living are asked for: whoever comes after that is in neither list."""
+async def _heal_for_good(state: State) -> None:
+    """Heal at the start; when PostgreSQL has just started too, as after a power cut, once more when
+    it is known who lives."""
+    try:
+        if not await _heal(state):
+            await asyncio.sleep(queries.SETTLED_SECONDS)
+            await _heal(state)
+    except PhotoslotError as error:
+        log.error("not_healed", reason=error.reason, why=error.private)
+
+
+async def _heal(state: State) -> bool:
+    """End the jobs and remove the temporary files of processes that died; whether it was known
+    which these are. The files are listed before the living are asked for: whoever comes after that is in
+    neither list."""
     files = state["media"].temp_files()
     alive = await queries.workers_alive(state["db"])
     dead = left_behind(files, alive, LONGEST_WINDOW_SECONDS + state["config"].temp_ttl_seconds)
     for path in dead:
         path.unlink(missing_ok=True)
-    interrupted = await queries.jobs_interrupt(state["db"])
+    interrupted = await queries.jobs_interrupt(state["db"], state["worker"])
     if interrupted or dead:
         log.warning("healed", interrupted_jobs=len(interrupted), removed_files=len(dead))
+    return alive is not None
 
 
 def _refuse_shots_on_sigterm(intake: Intake) -> Callable[[], None]:

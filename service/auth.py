@@ -28,7 +28,8 @@ async def login(request: Request[State]) -> Response:
     The try is counted before the password is looked at, so that many at once are counted too."""
     state, address = request.state, guards.address(request)
     given = await bodies.read_json(request, Credentials)
-    username = given.username.strip()[: queries.MAX_USERNAME]
+    # PostgreSQL knows no NUL.
+    username = given.username.strip().replace("\0", "\ufffd")[: queries.MAX_USERNAME]
     subject = digest("login", username, address)
     await _count(request, username, subject)
     account = state["admins"].find(username)
@@ -38,6 +39,7 @@ async def login(request: Request[State]) -> Response:
         await _refuse(request, username, "invalid_credentials")
         raise InvalidCredentials()
     await queries.throttle_forgive(state["db"], subject)
+    await queries.throttle_take_back(state["db"], digest("login-address", address))
     config = state["config"]
     token, session = sessions.issue(username, config.session_hours, config.jwt_signing_keys)
     await queries.audit_add(state["db"], username, address, "auth.login.success", username, {})

@@ -5,9 +5,10 @@ and what its parameters are, then PostgreSQL with native `$1`. The query layer r
 What asyncpg raises when the database is away, full or locked leaves here as `DatabaseUnavailable`.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ SQL_FOLDER = Path(__file__).parent.parent / "sql"
 CONNECT_SECONDS = 1.5
 ACQUIRE_SECONDS = 1.8
 STATEMENT_SECONDS = 1.7
-LOCK_TIMEOUT_MS = 2000
+LOCK_TIMEOUT_MS = 1500
 SESSION_SETTINGS = {
     "application_name": "photoslot",
     "lock_timeout": str(LOCK_TIMEOUT_MS),
@@ -149,8 +150,9 @@ class Database:
         """A `Session` whose statements happen together or not at all."""
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                async with connection.transaction():
-                    yield Session(connection, self.statements)
+                with _no_waiting_for(connection):
+                    async with connection.transaction():
+                        yield Session(connection, self.statements)
         except AWAY as error:
             raise _unavailable(error) from error
 
@@ -174,13 +176,8 @@ class Database:
 
     async def _try(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            try:
+            with _no_waiting_for(connection):
                 return await getattr(Session(connection, self.statements), verb)(name, *args)
-            except TimeoutError:
-                # A server that is silent now is asked nothing more on this connection: not even to
-                # cancel, which would take as long again.
-                connection.terminate()
-                raise
 
 
 Runner = Database | Session
@@ -226,6 +223,17 @@ async def open_session(url: str, on_end: Callable[[], None]) -> AsyncIterator[Se
         raise _unavailable(error) from error
     finally:
         connection.terminate()
+
+
+@contextmanager
+def _no_waiting_for(connection: Any) -> Iterator[None]:
+    """A statement that is given up ends its connection: handed back to the pool, it would be waited
+    for until the server has confirmed the cancel, and a silent server never does."""
+    try:
+        yield
+    except (TimeoutError, asyncio.CancelledError):
+        connection.terminate()
+        raise
 
 
 async def _prepare_connection(connection: Any) -> None:

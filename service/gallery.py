@@ -34,7 +34,6 @@ from service.throttle import GALLERY
 SALT = "photoslot.share"
 MAX_SHARES_LISTED = 500
 MAX_TOKEN = 300
-OLDEST_HOURS = 24 * 365
 
 Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 90)]
 Label = Annotated[str, msgspec.Meta(max_length=120)]
@@ -93,7 +92,7 @@ async def show_slot(request: Request[State]) -> Response:
     """`GET /public/slots/{slot_id}?share=`: the newest pictures of one slot."""
     slot_id = request.path_params["slot_id"]
     asked = await _check(request, slot_id)
-    found = await queries.gallery_page(request.state["db"], slot_id, asked.limit, OLDEST_HOURS)
+    found = await queries.gallery_page(request.state["db"], slot_id, asked.limit)
     if not found:
         raise SlotNotFound()
     return _gallery(_grouped(request.state, found)[0])
@@ -102,7 +101,7 @@ async def show_slot(request: Request[State]) -> Response:
 async def show_all(request: Request[State]) -> Response:
     """`GET /public/slots?share=`: the newest pictures of every slot."""
     asked = await _check(request, None)
-    found = await queries.gallery_page(request.state["db"], None, asked.limit, OLDEST_HOURS)
+    found = await queries.gallery_page(request.state["db"], None, asked.limit)
     return _gallery({"slots": _grouped(request.state, found)})
 
 

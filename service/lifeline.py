@@ -54,4 +54,4 @@ async def _hold(url: str, worker: int, holding: asyncio.Event) -> None:
             if not holding.is_set():
                 raise
             log.warning("lifeline.not_made", worker=worker, why=error.private)
-        await asyncio.sleep(RECONNECT_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)

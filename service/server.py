@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a limit on the time a request's head takes."""
+"""uvicorn's HTTP protocol with limits on how long a client may take."""
 
 import asyncio
 from typing import Any
@@ -9,15 +9,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.errors import InvalidRequest
 
 HEAD_SECONDS = 10.0
+SEND_SECONDS = 60.0
 
 
-class HeadTimeoutProtocol(HttpToolsProtocol):
-    """Closes a connection that has not sent a whole request head HEAD_SECONDS after its first byte.
+class PatientProtocol(HttpToolsProtocol):
+    """Closes a connection that has not sent a whole request head HEAD_SECONDS after its first byte,
+    and one that has not read anything for SEND_SECONDS although an answer waits for it.
 
     uvicorn only limits the pause between two requests: half a header line would be held for ever
     (https://github.com/Kludex/uvicorn/issues/157)."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -25,7 +28,16 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_send_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_send_timer()
 
     def on_message_begin(self) -> None:
         if self._head_timer is None:
@@ -56,6 +68,11 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():

@@ -170,6 +170,8 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
             attempts=shot.attempts,
         )
         shot.edited = _now()
+        # Beside the storing: removing a large file blocks. `workbench` makes sure of it in the end.
+        state["threads"].disk.submit(bench.clear)
         kept = await _store(state, shot, edited, device)
         return _answer(request, shot, edited, kept, device)
 
@@ -275,7 +277,7 @@ async def _follow(state: State, shot: Shot) -> Job | None:
     this request's failure too."""
     slot = shot.slot
     while True:
-        await queries.jobs_interrupt(state["db"], slot.id, slot.provider)
+        await queries.jobs_interrupt(state["db"], state["worker"], slot.id, slot.provider)
         job = await queries.job_by_id(state["db"], shot.job_id)
         if job is None or job.failure_reason == Interrupted.reason or _is_dead(job):
             return None
@@ -378,17 +380,18 @@ async def _finish(
     until = shot.arrived + shot.slot.sync_response_seconds - SEND_SECONDS
     while True:
         try:
-            return await queries.job_finish(
-                state["db"],
-                shot.job_id,
-                provider=edited.provider,
-                attempts=providers.as_rows(shot.attempts),
-                stages=shot.stages(_now()),
-                delivered=device.is_there,
-                result=kept,
-            )
-        except DatabaseUnavailable as error:
-            log.error("job.not_finished", job_id=str(shot.job_id), why=error.private)
+            async with asyncio.timeout_at(until):
+                return await queries.job_finish(
+                    state["db"],
+                    shot.job_id,
+                    provider=edited.provider,
+                    attempts=providers.as_rows(shot.attempts),
+                    stages=shot.stages(_now()),
+                    delivered=device.is_there,
+                    result=kept,
+                )
+        except (DatabaseUnavailable, TimeoutError) as error:
+            log.error("job.not_finished", job_id=str(shot.job_id), why=str(error))
             if _now() + FINISH_RETRY_SECONDS > until:
                 return False
             await asyncio.sleep(FINISH_RETRY_SECONDS)

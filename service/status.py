@@ -13,7 +13,7 @@ from service.errors import NotFound, PhotoslotError
 from service.state import Check, State
 from service.threads import in_thread
 
-WAIT_SECONDS = 0.05
+WAIT_SECONDS = 0.02
 STALE_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "::1")
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -42,13 +42,14 @@ async def _outcome(state: State, name: str, check: Callable[[State], Awaitable[s
     """The outcome of a check; who asks while it runs waits for the same one."""
     now = asyncio.get_running_loop().time()
     known = state["checks"].get(name)
-    if known is None or (known.task.done()):
+    if known is None or known.task.done():
         task = asyncio.create_task(_run(state, check))
-        known = state["checks"][name] = Check(now, task, known.last if known else "unknown")
-    await asyncio.wait([known.task], timeout=WAIT_SECONDS)
+        known = state["checks"][name] = Check(now, task, known.last if known else "")
+    patience = WAIT_SECONDS if known.last else STALE_SECONDS
+    await asyncio.wait([known.task], timeout=patience)
     if known.task.done():
         known.last = known.task.result()
-    elif now - known.started > STALE_SECONDS:
+    elif asyncio.get_running_loop().time() - known.started >= STALE_SECONDS:
         known.last = "no_answer"
     return known.last
 

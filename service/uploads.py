@@ -99,7 +99,7 @@ async def receive_upload(
                     asked = True
                     await on_password(progress.fields["password"])
                 if len(form.file_data) >= BATCH_BYTES or not more:
-                    await spool.write(form.file_data)
+                    await spool.write(form.take_file_data())
             filename = form.finish()
             return Upload(progress.fields, progress.bytes, await spool.sha256(), filename)
     except TimeoutError:
@@ -161,6 +161,11 @@ class _Form:
             parser.write(chunk)
         except FormParserError as error:
             raise InvalidRequest("The multipart body is malformed.", private=str(error)) from error
+
+    def take_file_data(self) -> bytearray:
+        """What came of the file since the last time."""
+        taken, self.file_data = self.file_data, bytearray()
+        return taken
 
     def finish(self) -> str:
         """The body is over: the file's name, or what is wrong. The parser itself is silent about
@@ -245,7 +250,9 @@ class _Spool:
         self._writing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "_Spool":
-        self._file = await in_thread(self._threads, create, self._target)
+        # Not in a thread: opening takes microseconds, and a folder that is gone is noticed before
+        # the device has sent its photo.
+        self._file = create(self._target)
         return self
 
     async def __aexit__(
@@ -258,11 +265,9 @@ class _Spool:
             await asyncio.wait([self._writing])
         self._file.close()
 
-    async def write(self, data: bytearray) -> None:
-        """Hand `data` to the thread and empty it; waits for the batch before."""
+    async def write(self, batch: bytearray) -> None:
+        """Hand a batch to the thread; waits for the one before."""
         await self._settle()
-        batch = bytes(data)
-        data.clear()
         self._writing = asyncio.create_task(in_thread(self._threads, self._append, batch))
 
     async def sha256(self) -> bytes:
@@ -274,7 +279,7 @@ class _Spool:
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
-    def _append(self, batch: bytes) -> None:
+    def _append(self, batch: bytearray) -> None:
         self._hash.update(batch)
         with disk_errors():
             left = memoryview(batch)

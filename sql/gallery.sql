@@ -1,6 +1,8 @@
 -- name: gallery_page
 -- The newest pictures of one slot or of every slot that still are there: one statement for all.
--- $1 slot id or null, $2 pictures per slot, $3 no older than so many hours
+-- A slot's jobs are walked through no further than to the oldest picture of the house that is there;
+-- the limit of one keeps the planner to that way.
+-- $1 slot id or null, $2 pictures per slot
 select
     slot.id as slot_id,
     slot.name as slot_name,
@@ -22,16 +24,31 @@ left join lateral (
         result.height,
         result.expires_at
     from job_history as job
-    inner join media_object as result
-        on result.job_id = job.id and result.kind = 'result'
+    cross join lateral (
+        select media.path, media.mime, media.width, media.height, media.expires_at
+        from media_object as media
+        where
+            media.job_id = job.id
+            and media.kind = 'result'
+            and media.cleaned_at is null
+            and media.expires_at > now()
+        limit 1
+    ) as result
     where
         job.slot_id = slot.id
         and job.status = 'done'
         and job.source = 'device'
         and job.stored
-        and job.finished_at > now() - make_interval(hours => $3)
-        and result.cleaned_at is null
-        and result.expires_at > now()
+        and job.finished_at >= (
+            select oldest.created_at
+            from media_object as oldest
+            where
+                oldest.kind = 'result'
+                and oldest.cleaned_at is null
+                and oldest.expires_at > now()
+            order by oldest.created_at
+            limit 1
+        )
     order by job.finished_at desc
     limit $2
 ) as shot on true

@@ -1,106 +1,17 @@
--- name: job_lock
--- First part of a claim: claims for one provider, and for one slot, stand in line until this
--- transaction ends. A statement of its own, so that the count after it sees what the line did.
--- $1 provider, $2 slot id
-select
-    pg_advisory_xact_lock(2, hashtext($1)),
-    pg_advisory_xact_lock(3, hashtext($2));
-
 -- name: job_claim
--- Last part of a claim: takes the shot in as pending, or files it as refused by a limit, or finds
--- the running or finished job it is the retry of. Only jobs still inside their window are in flight.
+-- Takes the shot in as pending, or files it as refused by a limit, or finds the running or finished job
+-- it is the retry of: see the function claim_job in the first migration.
 -- $1 job id, $2 slot id, $3 slot version, $4 source, $5 provider, $6 operation, $7 created at,
 -- $8 deadline, $9 client address, $10 device metadata, $11 idempotency key or null,
 -- $12 source sha256, $13 source mime, $14 source bytes, $15 width, $16 height, $17 upload ms,
 -- $18 slot's limit in flight, $19 provider's limit in flight or null, $20 daily limit or null,
--- $21 time zone of the day, $22 path of the source, $23 when the source is stale, $24 worker
-with twin as (
-    select job.id, job.source_sha256, job.slot_version
-    from job_history as job
-    left join media_object as result
-        on result.job_id = job.id and result.kind = 'result'
-    where
-        job.slot_id = $2
-        and job.idempotency_key = $11
-        and (
-            (job.status = 'pending' and job.deadline_at > now())
-            or (job.status = 'done' and result.cleaned_at is null and result.expires_at > now())
-        )
-    order by job.created_at desc
-    limit 1
-),
-
-load as (
-    select
-        (
-            select count(*) from job_history
-            where slot_id = $2 and status = 'pending' and deadline_at > now()
-        ) as slot_in_flight,
-        (
-            select count(*) from job_history
-            where provider = $5 and status = 'pending' and deadline_at > now()
-        ) as provider_in_flight,
-        (
-            select count(*) from (
-                select 1 from job_history
-                where
-                    $20::integer is not null
-                    and slot_id = $2
-                    and created_at >= date_trunc('day', $7::timestamptz, $21)
-                    and deadline_at is not null
-                    and status <> 'failed'
-                limit $20
-            ) as counted
-        ) as shots_today
-),
-
-verdict as (
-    select
-        (select id from twin) as twin_id,
-        case
-            when (select source_sha256 from twin) <> $12 then 'idempotency_conflict'
-            when (select slot_version from twin) = $3 then 'joined'
-            when load.slot_in_flight >= $18::integer then 'slot_busy'
-            when load.provider_in_flight >= $19::integer then 'provider_busy'
-            when load.shots_today >= $20::integer then 'quota_exceeded'
-            else 'claimed'
-        end as outcome
-    from load
-),
-
-filed as (
-    insert into job_history (
-        id, slot_id, slot_version, source, status, failure_reason, provider, operation,
-        created_at, deadline_at, finished_at, client_address, device, idempotency_key,
-        source_sha256, source_mime, source_bytes, source_width, source_height, upload_ms, worker
-    )
-    select
-        $1, $2, $3, $4,
-        case when verdict.outcome = 'claimed' then 'pending' else 'failed' end,
-        nullif(verdict.outcome, 'claimed'),
-        $5, $6, $7,
-        case when verdict.outcome = 'claimed' then $8::timestamptz end,
-        case when verdict.outcome <> 'claimed' then now() end,
-        $9, $10, $11, $12, $13, $14, $15, $16, $17, $24
-    from verdict
-    where verdict.outcome not in ('joined', 'idempotency_conflict')
-    returning id, status
-),
-
-source as (
-    insert into media_object (kind, job_id, path, mime, bytes, sha256, width, height, expires_at)
-    select 'source', filed.id, $22, $13, $14, $12, $15, $16, $23
-    from filed
-    where filed.status = 'pending'
-)
-
-select
-    verdict.outcome,
-    case
-        when verdict.outcome in ('joined', 'idempotency_conflict') then verdict.twin_id
-        else $1
-    end as job_id
-from verdict;
+-- $21 time zone of the day, $22 path of the source, $23 when the source is stale, $24 worker,
+-- $25 grace in seconds after a window, $26 seconds PostgreSQL must have been up
+select outcome, job_id
+from claim_job(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+    $22, $23, $24, $25, $26
+);
 
 -- name: job_finish
 -- The shot ends well, once: the job is done, its picture is known, its source is gone.
@@ -219,43 +130,7 @@ left join media_object as result
 where job.id = $1;
 
 -- name: jobs_interrupt
--- Ends the jobs whose process died: it no longer holds its lifeline (see worker.sql), or their window
--- closed a while ago. After a restart of PostgreSQL the lifelines get a moment to come back.
--- $1 slot id and $2 provider: only jobs of either, or of all when both are null,
--- $3 grace in seconds after the window, $4 seconds PostgreSQL must have been up
-with dead as (
-    update job_history as job
-    set status = 'failed', failure_reason = 'interrupted', finished_at = now()
-    where
-        job.status = 'pending'
-        and (($1::text is null and $2::text is null) or job.slot_id = $1 or job.provider = $2)
-        and (
-            job.deadline_at < now() - make_interval(secs => $3)
-            or (
-                pg_postmaster_start_time() < now() - make_interval(secs => $4)
-                and not exists (
-                    select 1
-                    from pg_locks as lifeline
-                    where
-                        lifeline.locktype = 'advisory'
-                        and lifeline.database = (
-                            select oid from pg_database where datname = current_database()
-                        )
-                        and lifeline.classid = 1
-                        and lifeline.objid = job.worker::oid
-                        and lifeline.objsubid = 2
-                        and lifeline.granted
-                )
-            )
-        )
-    returning job.id
-),
-
-source as (
-    delete from media_object
-    using dead
-    where media_object.job_id = dead.id and media_object.kind = 'source'
-)
-
-select id
-from dead;
+-- Ends the jobs whose process died: see the function interrupt_dead_jobs in the first migration.
+-- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
+-- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
+select interrupt_dead_jobs($1, $2, $3, $4, $5) as id;

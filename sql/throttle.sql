@@ -32,3 +32,11 @@ where subject = any($1::bytea[]) and blocked_until > now();
 -- $1 hashed subject
 delete from login_throttle
 where subject = $1;
+
+-- name: throttle_take_back
+-- Takes back one try of a subject that turned out to know the password: what is left is below the
+-- limit again.
+-- $1 hashed subject
+update login_throttle
+set failures = greatest(1, failures - 1), blocked_until = null
+where subject = $1;

@@ -28,6 +28,8 @@ ChangeSlot = Callable[..., None]
 AT_ONCE = 50
 LIMIT = 7
 SETTLING_SECONDS = 15.0
+# A worker that has no jobs of its own.
+ASKER = 1
 KEY = b"the same order"
 OTHER_KEY = b"another order"
 
@@ -498,7 +500,7 @@ async def test_a_shot_long_after_its_window_is_interrupted(
     await claim(db, worker, **late(seconds=queries.INTERRUPT_GRACE_SECONDS - 3))
     over = await claim(db, worker, **late(seconds=queries.INTERRUPT_GRACE_SECONDS + 1))
 
-    assert await queries.jobs_interrupt(db) == [over.job_id]
+    assert await queries.jobs_interrupt(db, ASKER) == [over.job_id]
 
     assert filed(rows) == {("pending", None): 2, ("failed", "interrupted"): 1}
     assert rows("select 1 from media_object where job_id = %s", over.job_id) == []
@@ -512,10 +514,10 @@ async def test_a_dead_workers_shots_are_interrupted_inside_their_window(
         left = await claim(db, other)
         kept = await claim(db, worker)
         await settled(db)
-        assert await queries.jobs_interrupt(db) == []
+        assert await queries.jobs_interrupt(db, ASKER) == []
 
     async with asyncio.timeout(5):
-        while await queries.jobs_interrupt(db) != [left.job_id]:
+        while await queries.jobs_interrupt(db, ASKER) != [left.job_id]:
             await asyncio.sleep(0.02)
     job = await queries.job_by_id(db, kept.job_id)
     assert job is not None and job.status == "pending"
@@ -540,7 +542,7 @@ async def test_an_ended_shot_is_never_interrupted(db: Database, worker: int, row
     job_id = (await claim(db, worker, **over)).job_id
     await finish(db, job_id)
 
-    assert await queries.jobs_interrupt(db) == []
+    assert await queries.jobs_interrupt(db, ASKER) == []
     assert filed(rows) == {("done", None): 1}
 
 

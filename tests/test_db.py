@@ -24,7 +24,7 @@ Rows = Callable[..., list[dict[str, Any]]]
 # Two seconds are promised; a busy machine gets a little more.
 AWAY_SECONDS = 2.5
 LOOK = ("slot_for_ingest", "slot-001", b"subject", 72)
-COUNT_A_FAILURE = ("throttle_failure", b"subject", 20, 60.0, 60.0)
+COUNT_A_FAILURE = ("throttle_count", b"subject", 20, 60.0, 60.0)
 
 
 @contextmanager

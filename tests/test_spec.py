@@ -150,7 +150,7 @@ def test_the_document_is_valid_openapi() -> None:
 
 def test_the_document_has_every_route_and_no_other() -> None:
     routes = {
-        (route.path, method.lower())
+        (re.sub(r":\w+}", "}", route.path), method.lower())
         for route in ROUTES
         for method in route.methods or ()
         if method != "HEAD"
@@ -312,3 +312,15 @@ def test_the_version_is_the_same_everywhere() -> None:
 
     assert re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z.-]+)?", named)
     assert named == version() == headings[0] == document()["info"]["version"]
+
+
+def test_a_deprecated_operation_was_announced() -> None:
+    """Whatever the document calls deprecated stands in VERSION.json and in the changelog."""
+    told = json.loads((ROOT / "spec" / "VERSION.json").read_text())["deprecations"]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    named = {found["operationId"] for found in operations().values() if found.get("deprecated")}
+
+    assert {entry["what"] for entry in told} == named
+    for entry in told:
+        assert {"what", "since", "removed_in", "instead"} == set(entry)
+        assert entry["what"] in changelog

@@ -1,12 +1,12 @@
 """What every driver needs of HTTP: a body streamed from files, an answer read up to a cap, httpx's
 errors turned into ours."""
 
-import binascii
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pybase64
 
 from service.errors import ProviderBadResponse, ProviderFailure, ProviderUnavailable
 
@@ -49,7 +49,7 @@ class Base64Body:
                 continue
             with piece.open("rb") as file:
                 while block := file.read(BLOCK_BYTES):
-                    yield binascii.b2a_base64(block, newline=False)
+                    yield pybase64.b64encode(block)
 
 
 def open_client(max_connections: int) -> httpx.AsyncClient:

@@ -114,6 +114,7 @@ from service.queries.throttle import (
     throttle_blocked,
     throttle_count,
     throttle_forgive,
+    throttle_take_back,
 )
 
 __all__ = [
@@ -202,6 +203,7 @@ __all__ = [
     "throttle_blocked",
     "throttle_count",
     "throttle_forgive",
+    "throttle_take_back",
     "worker_lifeline",
     "workers_alive",
 ]

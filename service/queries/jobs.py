@@ -51,18 +51,15 @@ class Claim:
 async def job_claim(db: Database, job: NewJob) -> Claim:
     """Take a shot in under its limits, right under any number of processes."""
     slot = job.slot
-    async with db.transaction() as session:
-        await session.run("job_lock", slot.provider, slot.id)
-        await jobs_interrupt(session, slot.id, slot.provider)
-        row = await session.one(
-            "job_claim",
-            *(job.id, slot.id, slot.version, job.source, slot.provider, slot.operation),
-            *(job.created_at, job.deadline_at, job.client_address, job.device),
-            *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
-            *(job.source_width, job.source_height, job.upload_ms),
-            *(slot.max_in_flight, slot.provider_max_in_flight, slot.daily_limit, job.timezone),
-            *(job.path, job.stale_at, job.worker),
-        )
+    row = await db.one(
+        "job_claim",
+        *(job.id, slot.id, slot.version, job.source, slot.provider, slot.operation),
+        *(job.created_at, job.deadline_at, job.client_address, job.device),
+        *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
+        *(job.source_width, job.source_height, job.upload_ms),
+        *(slot.max_in_flight, slot.provider_max_in_flight, slot.daily_limit, job.timezone),
+        *(job.path, job.stale_at, job.worker, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
+    )
     assert row is not None
     return Claim(**row)
 
@@ -178,11 +175,12 @@ async def job_by_id(db: Database, job_id: UUID) -> Job | None:
 
 
 async def jobs_interrupt(
-    db: Runner, slot_id: str | None = None, provider: str | None = None
+    db: Runner, worker: int, slot_id: str | None = None, provider: str | None = None
 ) -> list[UUID]:
-    """End the jobs whose process died, those of a slot or provider, or all; their ids. A claim does
-    this too, so that a device's retry never waits for a dead process."""
+    """End the jobs whose process died, those of a slot or provider, or all; their ids. `worker` is
+    who asks: it lives. A claim does this too when a job stands in its way, so that a device's retry
+    never waits for a dead process."""
     rows = await db.many(
-        "jobs_interrupt", slot_id, provider, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+        "jobs_interrupt", worker, slot_id, provider, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
     )
     return [row["id"] for row in rows]

@@ -60,9 +60,7 @@ async def share_revoke(db: Runner, share_id: UUID) -> bool:
     return await db.run("share_revoke", share_id) == 1
 
 
-async def gallery_page(
-    db: Runner, slot_id: str | None, per_slot: int, oldest_hours: int
-) -> list[GalleryRow]:
+async def gallery_page(db: Runner, slot_id: str | None, per_slot: int) -> list[GalleryRow]:
     """The newest pictures of a slot, or of every slot; empty when there is no such slot."""
-    rows = await db.many("gallery_page", slot_id, per_slot, oldest_hours)
+    rows = await db.many("gallery_page", slot_id, per_slot)
     return [GalleryRow(**row) for row in rows]

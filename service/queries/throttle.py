@@ -23,3 +23,8 @@ async def throttle_blocked(db: Database, subjects: Sequence[bytes]) -> int | Non
 async def throttle_forgive(db: Database, subject: bytes) -> None:
     """Forget what was counted against `subject`."""
     await db.run("throttle_forgive", subject)
+
+
+async def throttle_take_back(db: Database, subject: bytes) -> None:
+    """Take back one try of `subject`, and a block that it was part of."""
+    await db.run("throttle_take_back", subject)

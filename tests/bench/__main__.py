@@ -5,35 +5,44 @@ import signal
 import sys
 import time
 import traceback
+from types import ModuleType
 
+import admin
 import ingest
 from figures import Figure, table
 from stage import open_stage
+
+BENCHES = {"ingest": ingest, "admin": admin}
 
 
 def main() -> int:
     """Run one bench; gives the exit code."""
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
-    parser.add_argument("what", choices=["ingest"], help="ingest: the way of one shot")
+    parser.add_argument(
+        "what",
+        choices=BENCHES,
+        help="ingest: the way of one shot; admin: a journal of a million jobs",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer shots, rougher figures")
     asked = parser.parse_args()
     # A termination ends everything in order, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    figures, failed = measure(ingest.QUICK if asked.quick else ingest.FULL)
+    figures, failed = measure(BENCHES[asked.what], asked.quick)
     print(table(figures))
     for name in failed:
         print(f"not measured, see above: {name}")
     return 0 if not failed and all(figure.is_met for figure in figures) else 1
 
 
-def measure(size: ingest.Size) -> tuple[list[Figure], list[str]]:
+def measure(bench: ModuleType, quick: bool) -> tuple[list[Figure], list[str]]:
     """Every figure, and the names of the measurements that failed; one that fails is shown and does
     not keep the others from being made."""
+    size = bench.QUICK if quick else bench.FULL
     figures: list[Figure] = []
     failed: list[str] = []
     started = time.monotonic()
     with open_stage() as stage:
-        for measurement in ingest.MEASUREMENTS:
+        for measurement in bench.MEASUREMENTS:
             name = measurement.__name__
             print(f"{time.monotonic() - started:4.0f} s  {name}", file=sys.stderr, flush=True)
             try:
