@@ -76,14 +76,23 @@ execute function count_ended_shot();
 -- Short windows read nothing but this index: a window of time is one range of it.
 create index job_history_statistics on job_history (created_at)
     include (slot_id, source, status, failure_reason, total_ms, attempt_count, tokens, cost_microusd);
-create index job_history_reason on job_history (failure_reason, created_at desc, id desc)
+-- The journal is walked in its order whatever the filter: the last columns of these are only compared,
+-- so that a filter that matches little or nothing is decided in the index.
+create index job_history_reason
+    on job_history (failure_reason, created_at desc, id desc, status, source)
     where failure_reason is not null;
+create index job_history_slot_reason
+    on job_history (slot_id, failure_reason, created_at desc, id desc, status, source)
+    where failure_reason is not null;
+create index job_history_status on job_history (status, created_at desc, id desc, source)
+    where status <> 'done';
+create index job_history_slot_status
+    on job_history (slot_id, status, created_at desc, id desc, source);
+create index job_history_test
+    on job_history (created_at desc, id desc, slot_id, status, failure_reason)
+    where source = 'test';
 create index job_history_reasons on job_history (created_at) include (slot_id, failure_reason)
     where failure_reason is not null and source = 'device';
-create index job_history_status on job_history (status, created_at desc, id desc)
-    where status <> 'done';
-create index job_history_test on job_history (created_at desc, id desc)
-    where source = 'test';
 create index job_history_gallery on job_history (slot_id, finished_at desc)
     where status = 'done' and source = 'device' and stored;
 create index job_history_slot_failed on job_history (slot_id, created_at desc)

@@ -28,8 +28,7 @@ async def login(request: Request[State]) -> Response:
     The try is counted before the password is looked at, so that many at once are counted too."""
     state, address = request.state, guards.address(request)
     given = await bodies.read_json(request, Credentials)
-    # PostgreSQL knows no NUL.
-    username = given.username.strip().replace("\0", "\ufffd")[: queries.MAX_USERNAME]
+    username = given.username.strip()[: queries.MAX_USERNAME]
     subject = digest("login", username, address)
     await _count(request, username, subject)
     account = state["admins"].find(username)

@@ -1,6 +1,7 @@
 """JSON in and out: bodies checked against typed structures, answers encoded by msgspec."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,13 +35,30 @@ async def read_json(request: Request[State], kind: type[T]) -> T:
 def decode(body: bytes | str, kind: type[T], prefix: str = "") -> T:
     """JSON text as `kind`. Raises `InvalidRequest`, `InvalidFields`."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        decoded = msgspec.json.decode(body, type=kind)
+        # PostgreSQL keeps no NUL, neither in a text nor in a jsonb.
+        if nul := next(_nuls(msgspec.to_builtins(decoded), prefix), None):
+            raise InvalidFields([{"path": nul, "message": "Expected text without NUL"}])
+        return decoded
     except msgspec.ValidationError as error:
         raise InvalidFields([field_error(error, prefix)]) from None
-    except msgspec.MsgspecError:
-        raise InvalidRequest("The body is not JSON.") from None
+    except (msgspec.MsgspecError, RecursionError):
+        raise InvalidRequest("The body is not JSON, or nested too deeply.") from None
     except UnicodeDecodeError:
         raise InvalidRequest("The body is not UTF-8.") from None
+
+
+def _nuls(value: Any, path: str) -> Iterator[str]:
+    """The paths of texts with a NUL, or next to a name with one."""
+    if isinstance(value, str) and "\0" in value:
+        yield path
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nuls(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            place = ".".join(step for step in (path, name.replace("\0", "\ufffd")) if step)
+            yield from [place] if "\0" in name else _nuls(item, place)
 
 
 def convert(value: Any, kind: type[T], prefix: str) -> T:

@@ -20,10 +20,11 @@ from service.threads import in_thread
 from service.uploads import Upload, boundary_of, receive_upload
 
 VERSIONS_PER_PAGE = 50
+MAX_VERSION = 2**31 - 1
 
 
 class VersionsQuery(msgspec.Struct, forbid_unknown_fields=True):
-    before: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    before: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)] | None = None
 
 
 async def list_slots(request: Request[State]) -> Response:
@@ -73,7 +74,7 @@ async def list_versions(request: Request[State]) -> Response:
 async def restore(request: Request[State]) -> Response:
     """`POST /api/slots/{id}/versions/{n}/restore`: a new version like an old one."""
     current = await _slot(request)
-    number = request.path_params["version"]
+    number = min(request.path_params["version"], MAX_VERSION)
     wanted = await queries.slot_version_by_number(request.state["db"], current.id, number)
     if wanted is None:
         raise NotFound("This slot has no such version.")

@@ -44,7 +44,7 @@ async def _outcome(state: State, name: str, check: Callable[[State], Awaitable[s
     known = state["checks"].get(name)
     if known is None or known.task.done():
         task = asyncio.create_task(_run(state, check))
-        known = state["checks"][name] = Check(now, task, known.last if known else "")
+        known = state["checks"][name] = Check(now, task, known.task.result() if known else "")
     patience = WAIT_SECONDS if known.last else STALE_SECONDS
     await asyncio.wait([known.task], timeout=patience)
     if known.task.done():

@@ -74,6 +74,7 @@ select
 from job_history
 where
     status in ('failed', 'timeout')
+    and failure_reason is not null
     and source = 'device'
     and created_at >= $2
     and created_at < $3

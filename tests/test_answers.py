@@ -124,7 +124,7 @@ async def test_who_asks_for_json_gets_json(db: Database, accept: str) -> None:
         "job_id": str(JOB),
         "status": "done",
         "result_url": f"{BASE}/public/results/{JOB}",
-        "expires_at": "2026-11-26T12:00:00+00:00",
+        "expires_at": "2026-11-26T12:00:00Z",
         "mime": "image/png",
         "bytes": len(PICTURE.data),
         "width": 800,

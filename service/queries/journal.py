@@ -122,9 +122,12 @@ async def journal_page_newer(
     return [JobRow(**row) for row in rows]
 
 
-async def journal_failures(db: Runner, wanted: JobFilter, limit: int) -> list[JobRow]:
+async def journal_failures(db: Database, wanted: JobFilter, limit: int) -> list[JobRow]:
     """The newest jobs that failed or timed out."""
-    rows = await db.many("journal_failures", wanted.slot_id, wanted.since, wanted.until, limit)
+    span = (wanted.since, wanted.until)
+    async with db.transaction() as session:
+        await journal_plan_for_values(session)
+        rows = await session.many("journal_failures", wanted.slot_id, *span, limit)
     return [JobRow(**row) for row in rows]
 
 
