@@ -42,7 +42,7 @@ class JournalQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": 
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
-    before: int | None = None
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
     actor: str | None = None
     action: str | None = None
     limit: Limit = 50
@@ -178,12 +178,17 @@ def _cell(value: object) -> str:
     """A cell that a spreadsheet takes for text, not for a formula."""
     if value is None:
         return ""
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    text = _spelt(value) if isinstance(value, datetime) else str(value)
     return f"'{text}" if text[:1] in "=+-@\t\r" and not isinstance(value, int) else text
 
 
+def _spelt(moment: datetime) -> str:
+    """A time as JSON has it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def _cursor(row: JobRow) -> str:
-    text = f"{row.created_at.isoformat()} {row.id}"
+    text = f"{_spelt(row.created_at)} {row.id}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
@@ -194,8 +199,8 @@ def _place(cursor: str, name: str) -> Place:
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("no time zone")
-        return Place(moment, UUID(job_id))
-    except (ValueError, binascii.Error):
+        return Place(moment.astimezone(UTC), UUID(job_id))
+    except (ValueError, OverflowError, binascii.Error):
         message = "Expected a place that this journal gave"
         raise InvalidFields([{"path": name, "message": message}]) from None
 
@@ -203,7 +208,11 @@ def _place(cursor: str, name: str) -> Place:
 def _aware(moment: datetime | None, name: str) -> datetime | None:
     if moment is not None and moment.tzinfo is None:
         raise InvalidFields([{"path": name, "message": "Expected a time with its zone"}])
-    return moment
+    try:
+        return moment and moment.astimezone(UTC)
+    except OverflowError:
+        message = "Expected a time of the years 1 to 9999 in UTC"
+        raise InvalidFields([{"path": name, "message": message}]) from None
 
 
 def _clean(text: str | None) -> str | None:

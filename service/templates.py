@@ -66,7 +66,12 @@ async def show(request: Request[State]) -> Response:
     path = request.state["media"].path(template.path)
     if not path.is_file():
         raise TemplateNotFound()
-    return FileResponse(path, media_type=template.mime, headers=GUARDS)
+    # A part of a template is of no use to anybody: a server may ignore `Range` (RFC 9110, 14.2).
+    headers = request.scope["headers"]
+    request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
+    return FileResponse(
+        path, media_type=template.mime, headers={"Accept-Ranges": "none"} | GUARDS
+    )
 
 
 async def show_preview(request: Request[State]) -> Response:
