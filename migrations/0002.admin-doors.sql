@@ -31,10 +31,10 @@ create table shot_hour (
     tokens        bigint not null default 0,
     cost_microusd bigint not null default 0,
     latency       integer[] not null default array_fill(0, array[40]),
-    constraint shot_hour_pkey primary key (hour, slot_id),
-    constraint shot_hour_of_slot foreign key (slot_id) references slot (id)
+    constraint shot_hour_pkey primary key (hour, slot_id)
 );
 comment on table shot_hour is 'Cameras'' shots that ended, counted by the trigger job_history_ended.';
+comment on column shot_hour.slot_id is 'As in job_history; no foreign key: a lock somebody holds on a slot must not keep a shot from ending.';
 
 create function latency_step(milliseconds integer) returns integer
 language sql immutable

@@ -154,13 +154,14 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             nobody_hash=hash_password(new_password()),
             checks={},
         )
-        healing = asyncio.create_task(_heal_for_good(state))
+        healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
         restore = _refuse_shots_on_sigterm(state["intake"])
         try:
             yield state
         finally:
             restore()
-            healing.cancel()
+            if healing:
+                healing.cancel()
             threads.shutdown()
 
 
@@ -183,13 +184,12 @@ async def find_problems(config: Config) -> list[str]:
     return found
 
 
-async def _heal_for_good(state: State) -> None:
-    """Heal at the start; when PostgreSQL has just started too, as after a power cut, once more when
-    it is known who lives."""
+async def _heal_later(state: State) -> None:
+    """Heal once more when it is known who lives: PostgreSQL has just started too, as after a power
+    cut."""
+    await asyncio.sleep(queries.SETTLED_SECONDS)
     try:
-        if not await _heal(state):
-            await asyncio.sleep(queries.SETTLED_SECONDS)
-            await _heal(state)
+        await _heal(state)
     except PhotoslotError as error:
         log.error("not_healed", reason=error.reason, why=error.private)
 

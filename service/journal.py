@@ -72,6 +72,9 @@ async def _page(state: State, asked: JournalQuery, wanted: JobFilter) -> dict[st
     """One more row than a page tells whether the journal goes on in that direction."""
     db, size = state["db"], asked.limit
     if asked.newer_than is not None:
+        if asked.older_than is not None:
+            message = "Only one of older_than and newer_than"
+            raise InvalidFields([{"path": "newer_than", "message": message}])
         place = _place(asked.newer_than, "newer_than")
         found = await queries.journal_page_newer(db, wanted, place, size + 1)
         page, more = found[:size][::-1], len(found) > size

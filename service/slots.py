@@ -13,7 +13,7 @@ from service.crypto import hash_password
 from service.errors import NotFound, SlotNotFound, VersionConflict
 from service.media import Workbench
 from service.plans import SlotChange, TestChange
-from service.queries import IngestSlot, Slot
+from service.queries import IngestSlot, Slot, SlotVersion
 from service.shots import MEGABYTE, Shot
 from service.state import State
 from service.threads import in_thread
@@ -65,10 +65,16 @@ async def list_versions(request: Request[State]) -> Response:
     more = len(found) > len(page)
     return bodies.answer(
         {
-            "versions": [asdict(version) for version in page],
+            "versions": [_described(version) for version in page],
             "next_before": page[-1].version if more else None,
         }
     )
+
+
+def _described(version: SlotVersion) -> dict[str, Any]:
+    """A version with what can be restored of it."""
+    snapshot = {name: version.snapshot[name] for name in plans.WRITABLE}
+    return asdict(version) | {"snapshot": snapshot}
 
 
 async def restore(request: Request[State]) -> Response:
@@ -87,9 +93,11 @@ async def test_run(request: Request[State]) -> Response:
     """`POST /api/slots/{id}/test-run`: one shot from the browser, by the way of every shot; a form
     field `change` (JSON) tries settings that are not saved."""
     arrived = asyncio.get_running_loop().time()
-    state = request.state
+    state, slot_id = request.state, request.path_params["slot_id"]
+    if "\0" in slot_id:
+        raise SlotNotFound()
     slot = await queries.slot_for_ingest(
-        state["db"], request.path_params["slot_id"], b"", state["config"].result_ttl_hours
+        state["db"], slot_id, b"", state["config"].result_ttl_hours
     )
     if slot is None:
         raise SlotNotFound()

@@ -42,11 +42,15 @@ async def add(request: Request[State]) -> Response:
     async with state["db"].transaction() as session:
         await queries.template_lock(session)
         known = await queries.template_by_digest(session, upload.sha256)
+        if known is not None and state["media"].path(known.path).is_file():
+            return bodies.answer(_described(known), 200)
+        # A file that was lost comes back under its old id: what uses it works again.
+        file_id = known.id if known else template_id
+        kept, sha256 = await in_thread(
+            state["threads"].disk, state["media"].keep, "templates", file_id, info.mime, data
+        )
         if known is not None:
             return bodies.answer(_described(known), 200)
-        kept, sha256 = await in_thread(
-            state["threads"].disk, state["media"].keep, "templates", template_id, info.mime, data
-        )
         await queries.template_add(session, template_id, kept, info, len(data), sha256)
         await _audit(request, session, "template.add", template_id)
         added = await queries.template_by_digest(session, sha256)
@@ -69,9 +73,7 @@ async def show(request: Request[State]) -> Response:
     # A part of a template is of no use to anybody: a server may ignore `Range` (RFC 9110, 14.2).
     headers = request.scope["headers"]
     request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
-    return FileResponse(
-        path, media_type=template.mime, headers={"Accept-Ranges": "none"} | GUARDS
-    )
+    return FileResponse(path, media_type=template.mime, headers={"Accept-Ranges": "none"} | GUARDS)
 
 
 async def show_preview(request: Request[State]) -> Response:

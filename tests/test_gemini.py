@@ -174,7 +174,25 @@ async def test_it_gives_picture_model_and_usage(
 
     picture = await take(client, photo, httpx_mock, json=told)
 
-    assert picture == Picture(DRAWN, "gemini-3", usage)
+    assert picture == Picture(DRAWN, "gemini-3", usage, tokens=2400, cost_microusd=None)
+
+
+async def test_a_picture_of_a_known_model_has_its_estimated_price(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    usage = {
+        "promptTokenCount": 1000,
+        "candidatesTokenCount": 1220,
+        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1120}],
+        "thoughtsTokenCount": 200,
+        "totalTokenCount": 2420,
+    }
+    told = answer(image(), usageMetadata=usage, modelVersion="gemini-3-pro-image")
+
+    picture = await take(client, photo, httpx_mock, json=told)
+
+    dollars = 1000 * 2e-6 + 1120 * 120e-6 + (100 + 200) * 12e-6
+    assert picture.cost_microusd == round(dollars * 1e6)
 
 
 async def test_without_usage_and_model_it_names_what_was_ordered(

@@ -11,7 +11,7 @@ from camera import PASSWORD, Answer, Camera
 from conftest import MakeHouse
 from rig import House, Sandbox, until
 
-from service.ingest import THROTTLE_BLOCK_SECONDS, THROTTLE_FAILURES
+from service.throttle import INGEST
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -127,7 +127,7 @@ def test_settings_that_do_not_fit_the_operation_are_not_sent(
 def test_too_many_wrong_passwords_shut_out_that_address_from_that_slot(
     camera: Camera, house: House, rows: Rows
 ) -> None:
-    wrong = [camera.shoot(b"x", password=WRONG) for _ in range(THROTTLE_FAILURES - 1)]
+    wrong = [camera.shoot(b"x", password=WRONG) for _ in range(INGEST.tries - 1)]
     assert {answer.status_code for answer in wrong} == {401}
     assert camera.shoot().status_code == 200, "one failure too early"
     assert_refused(camera.shoot(b"x", password=WRONG), 401, "invalid_password")
@@ -135,7 +135,7 @@ def test_too_many_wrong_passwords_shut_out_that_address_from_that_slot(
     shut_out = camera.shoot()
 
     assert_refused(shut_out, 429, "rate_limited")
-    assert 0 < int(shut_out.headers["retry-after"]) <= THROTTLE_BLOCK_SECONDS
+    assert 0 < int(shut_out.headers["retry-after"]) <= INGEST.block_seconds
     assert_refused_unsent(asked_before_sending(camera), 429, "rate_limited")
     assert camera.shoot(slot="slot-002").status_code == 200
     assert shoot_from(ELSEWHERE, camera).status_code == 200
@@ -144,9 +144,9 @@ def test_too_many_wrong_passwords_shut_out_that_address_from_that_slot(
 
 
 def test_who_was_shut_out_is_let_in_again(camera: Camera, rows: Rows, execute: Execute) -> None:
-    camera.burst(THROTTLE_FAILURES, photo=b"x", password=WRONG)
+    camera.burst(INGEST.tries, photo=b"x", password=WRONG)
     assert_refused(camera.shoot(), 429, "rate_limited")
-    assert rows("select failures from login_throttle") == [{"failures": THROTTLE_FAILURES}]
+    assert rows("select failures from login_throttle") == [{"failures": INGEST.tries}]
 
     execute("update login_throttle set blocked_until = now()")
 
@@ -157,7 +157,7 @@ def test_failures_of_long_ago_do_not_count(camera: Camera, rows: Rows, execute: 
     camera.shoot(b"x", password=WRONG)
     execute(
         "update login_throttle set failures = %s, window_started_at = now() - interval '1 hour'",
-        THROTTLE_FAILURES - 1,
+        INGEST.tries - 1,
     )
 
     camera.shoot(b"x", password=WRONG)

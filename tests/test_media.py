@@ -123,6 +123,8 @@ def test_what_a_killed_process_left_does_not_stand_in_the_way(
     keep_and_die(media, point, count)
 
     media.keep("results", JOB, "image/jpeg", PICTURE)
+    for path in left_behind(media.temp_files(), set(), stale_seconds=0):
+        path.unlink()
 
     assert files(media) == [RESULT]
     assert media.path(RESULT).read_bytes() == PICTURE

@@ -291,7 +291,9 @@ def _filters() -> dict[str, JobFilter]:
 async def _page_seconds(stage: Stage, wanted: JobFilter, rounds: int) -> dict[str, float]:
     """Median seconds of a page from each of several places."""
     now = datetime.now(UTC)
-    places = {f"{share:.0%} back": now - timedelta(days=DAYS * share) for share in (0.01, 0.5, 0.99)}
+    places = {
+        f"{share:.0%} back": now - timedelta(days=DAYS * share) for share in (0.01, 0.5, 0.99)
+    }
     async with open_database(stage.tables.url, 1) as db:
         older, newer = queries.journal_page_older, queries.journal_page_newer
         asks = {"first page": partial(older, db, wanted, None, PAGE + 1)}
@@ -635,7 +637,7 @@ def _cursor_of_the_middle(admin: httpx.Client) -> str:
 
 
 def scans(stage: Stage, _size: Size) -> Iterator[Figure]:
-    """What PostgreSQL itself counted while all of this was asked, functions and triggers included."""
+    """What PostgreSQL counted while all of this was asked, functions and triggers included."""
     time.sleep(REPORT_SECONDS)
     [row] = stage.tables.rows(
         "select sum(seq_scan)::integer as scans from pg_stat_user_tables"
