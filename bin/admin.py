@@ -76,7 +76,7 @@ def _run(asked: argparse.Namespace, admins: Admins) -> None:
 
 
 def _check_name(asked: argparse.Namespace, admins: Admins) -> None:
-    if not USERNAME.match(asked.username):
+    if not USERNAME.fullmatch(asked.username):
         raise Refused("a name is lower-case letters, digits and . _ - (at most 100)")
     exists = admins.find(asked.username) is not None
     if asked.command == "add" and exists:

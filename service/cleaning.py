@@ -30,10 +30,10 @@ async def clean_expired(
 ) -> Cleaned:
     """Remove every expired file, of one slot or of all. A file that cannot be removed is tried
     again by the next run. Raises `DatabaseUnavailable`."""
-    done = Cleaned()
+    done, last = Cleaned(), None
     while True:
         async with db.transaction() as session:
-            batch = await queries.media_expired(session, slot_id, BATCH_FILES)
+            batch = await queries.media_expired(session, slot_id, last, BATCH_FILES)
             gone = await in_thread(threads.disk, _unlink, media, batch)
             await queries.media_clean(session, [file.id for file in gone])
         done = Cleaned(
@@ -41,8 +41,9 @@ async def clean_expired(
             bytes=done.bytes + sum(file.bytes for file in gone),
             failed=done.failed + len(batch) - len(gone),
         )
-        if len(batch) < BATCH_FILES or not gone:
+        if len(batch) < BATCH_FILES:
             return done
+        last = batch[-1]
 
 
 def _unlink(media: Media, batch: Sequence[ExpiredFile]) -> list[ExpiredFile]:

@@ -92,6 +92,8 @@ async def show_slot(request: Request[State]) -> Response:
     """`GET /public/slots/{slot_id}?share=`: the newest pictures of one slot."""
     slot_id = request.path_params["slot_id"]
     asked = await _check(request, slot_id)
+    if "\0" in slot_id:
+        raise SlotNotFound()
     found = await queries.gallery_page(request.state["db"], slot_id, asked.limit)
     if not found:
         raise SlotNotFound()

@@ -180,12 +180,12 @@ async def _plan(state: State, slot: IngestSlot) -> providers.Plan:
     """The slot's order with its templates, in the order the slot has them."""
     ids = [UUID(use["media_id"]) for use in slot.templates]
     known = {found.id: found for found in await queries.template_by_ids(state["db"], ids)}
-    if any(media_id not in known for media_id in ids):
-        raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
     templates = [
         Photo(state["media"].path(one.path), one.mime, one.width, one.height, one.bytes)
-        for one in (known[media_id] for media_id in ids)
+        for one in (known[media_id] for media_id in ids if media_id in known)
     ]
+    if len(templates) < len(ids) or not all(photo.path.is_file() for photo in templates):
+        raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
     accounts = state["provider_keys"].accounts()
     return providers.plan(slot.provider, slot.operation, slot.settings, templates, accounts)
 

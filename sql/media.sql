@@ -20,13 +20,15 @@ set cleaned_at = now()
 where job_id = $1 and kind = $2 and cleaned_at is null;
 
 -- name: media_expired
--- A batch of files whose time is over; another cleaner at work takes other ones.
--- $1 slot id or null, $2 at most so many
-select media.id, media.path, media.bytes
+-- A batch of files whose time is over, behind the last one of the batch before; another cleaner at
+-- work takes other ones.
+-- $1 slot id or null, $2 when the last one's time was over or null, $3 its id, $4 at most so many
+select media.id, media.path, media.bytes, media.expires_at
 from media_object as media
 where
     media.cleaned_at is null
     and media.expires_at <= now()
+    and ($2::timestamptz is null or (media.expires_at, media.id) > ($2, $3::uuid))
     and (
         $1::text is null
         or exists (
@@ -35,8 +37,8 @@ where
             where job.id = media.job_id and job.slot_id = $1
         )
     )
-order by media.expires_at
-limit $2
+order by media.expires_at, media.id
+limit $4
 for update of media skip locked;
 
 -- name: media_clean

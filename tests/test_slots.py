@@ -136,7 +136,7 @@ def test_every_writable_field_is_written(admin: Admin) -> None:
     wanted: dict[str, Any] = {
         "name": "All",
         "provider": "gemini",
-        "operation": "identity_transfer",
+        "operation": "image_edit",
         "settings": {"prompt": "x", "aspect_ratio": "3:4", "image_size": "2K"},
         "templates": [],
         "fallback": FALLBACK,
@@ -148,7 +148,6 @@ def test_every_writable_field_is_written(admin: Admin) -> None:
         "sync_response_seconds": 60,
         "max_side_px": 8192,
     }
-    wanted["operation"] = "image_edit"
 
     after = saved(admin, **wanted)
 
@@ -429,10 +428,11 @@ def test_history_keeps_every_version(admin: Admin, colleague: Admin) -> None:
     assert "ingest_password" not in admin.get(f"{URL}/versions").text
 
 
-def test_history_comes_in_pages(admin: Admin, rows: Rows, tables: Tables) -> None:
+def test_history_comes_in_pages(admin: Admin, tables: Tables) -> None:
     tables.execute(
         "insert into slot_version (slot_id, version, snapshot, created_by)"
-        " select 'slot-001', n, '{}', 'test' from generate_series(2, 121) as n"
+        " select slot_id, n, snapshot, 'test' from slot_version, generate_series(2, 121) as n"
+        " where slot_id = 'slot-001'"
     )
     seen: list[int] = []
     query = ""

@@ -45,6 +45,7 @@ class ExpiredFile:
     id: UUID
     path: str
     bytes: int
+    expires_at: datetime
 
 
 async def template_lock(db: Runner) -> None:
@@ -84,9 +85,12 @@ async def template_remove(db: Runner, template_id: UUID) -> str | None:
     return path
 
 
-async def media_expired(db: Runner, slot_id: str | None, limit: int) -> list[ExpiredFile]:
-    """A batch of files whose time is over, locked until the transaction ends."""
-    return [ExpiredFile(**row) for row in await db.many("media_expired", slot_id, limit)]
+async def media_expired(
+    db: Runner, slot_id: str | None, last: ExpiredFile | None, limit: int
+) -> list[ExpiredFile]:
+    """A batch of files whose time is over, behind `last`; locked until the transaction ends."""
+    place = (last.expires_at, last.id) if last else (None, None)
+    return [ExpiredFile(**row) for row in await db.many("media_expired", slot_id, *place, limit)]
 
 
 async def media_clean(db: Runner, ids: Sequence[UUID]) -> None:
