@@ -61,14 +61,6 @@ def _nuls(value: Any, path: str) -> Iterator[str]:
             yield from [place] if "\0" in name else _nuls(item, place)
 
 
-def convert(value: Any, kind: type[T], prefix: str) -> T:
-    """A value that was read before as `kind`. Raises `InvalidFields` with paths under `prefix`."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidFields([field_error(error, prefix)]) from None
-
-
 def query(request: Request[State], kind: type[T]) -> T:
     """The query string as `kind`. Raises `InvalidFields`."""
     try:

@@ -11,7 +11,7 @@ import msgspec
 
 from service import providers, queries
 from service.bodies import field_error
-from service.db import Database
+from service.db import Runner
 from service.errors import InvalidFields
 from service.providers.base import Operation
 from service.queries import Slot
@@ -110,7 +110,7 @@ def writable(slot: Slot) -> dict[str, Any]:
     return {name: getattr(slot, name) for name in WRITABLE}
 
 
-async def check(db: Database | Any, fields: Mapping[str, Any]) -> None:
+async def check(db: Runner, fields: Mapping[str, Any]) -> None:
     """Check a slot's fields together. Raises `InvalidFields` with every fault."""
     errors = _plan_errors(fields, "")
     if fallback := fields["fallback"]:
@@ -163,7 +163,7 @@ def _struct_errors(
     return []
 
 
-async def _missing_templates(db: Database | Any, fields: Mapping[str, Any]) -> list[dict[str, str]]:
+async def _missing_templates(db: Runner, fields: Mapping[str, Any]) -> list[dict[str, str]]:
     used = list(_uses(fields))
     known = {found.id for found in await queries.template_by_ids(db, [UUID(i) for _, i in used])}
     return [

@@ -24,8 +24,8 @@ from schemathesis.checks import CHECKS
 from service.accounts import KEYS_FILE
 
 EXAMPLES = 12
-# Each takes a shot or hashes a password. So few sign-ins stay below the throttles as well, which every
-# test finds empty: nothing has to be left out.
+# Each takes a shot or hashes a password. So few sign-ins stay below the throttles as well, which
+# every test finds empty: nothing has to be left out.
 SLOW_EXAMPLES = 6
 SLOW = {"takeShot", "takeShotShort", "testSlot", "addTemplate", "signIn", "changeSettings"}
 ANSWER_SECONDS = 30
