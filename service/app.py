@@ -196,8 +196,8 @@ async def _heal_later(state: State) -> None:
 
 async def _heal(state: State) -> bool:
     """End the jobs and remove the temporary files of processes that died; whether it was known
-    which these are. The files are listed before the living are asked for: whoever comes after that is in
-    neither list."""
+    which these are. The files are listed before the living are asked for: whoever comes after that
+    is in neither list."""
     files = state["media"].temp_files()
     alive = await queries.workers_alive(state["db"])
     dead = left_behind(files, alive, LONGEST_WINDOW_SECONDS + state["config"].temp_ttl_seconds)

@@ -26,10 +26,15 @@ SUMMED = ("done", "failed", "timeout", "attempts", "tokens", "cost_microusd")
 Window = Annotated[int, msgspec.Meta(ge=MIN_WINDOW_SECONDS, le=MAX_WINDOW_SECONDS)]
 
 
-class StatsQuery(msgspec.Struct, forbid_unknown_fields=True):
+class WindowQuery(msgspec.Struct, forbid_unknown_fields=True):
     """`window` in seconds up to now."""
 
     window: Window = 24 * 3600
+
+
+class StatsQuery(WindowQuery):
+    """The whole house, or one slot."""
+
     slot_id: str | None = None
 
 
@@ -59,7 +64,7 @@ async def show(request: Request[State]) -> Response:
 
 async def show_slots(request: Request[State]) -> Response:
     """`GET /api/stats/slots`: every slot's figures and how it stands now, in two statements."""
-    db, asked = request.state["db"], bodies.query(request, StatsQuery)
+    db, asked = request.state["db"], bodies.query(request, WindowQuery)
     span = Span.up_to_now(asked.window)
     totals = await _totals(db, span)
     slots = [
