@@ -204,5 +204,6 @@ def test_a_query_nobody_understands_is_refused(admin: Admin, query: str) -> None
 def test_nobody_can_write_or_remove_an_entry(admin: Admin, house: House) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         answer = admin.request(method, "/api/audit")
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert httpx.get(f"{house.url}/api/audit", trust_env=False).status_code == 401

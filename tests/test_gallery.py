@@ -241,7 +241,11 @@ def test_a_link_is_taken_back_once(admin: Admin, rows: Rows) -> None:
     assert {entry["target"] for entry in entries} == {share_id}
 
 
-@pytest.mark.parametrize("share_id", [str(uuid4()), "7", "%00", "x"])
+# Fixed: processes that share a run must name their tests alike.
+NOBODY = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
+
+
+@pytest.mark.parametrize("share_id", [NOBODY, "7", "%00", "x"])
 def test_a_link_nobody_knows_cannot_be_taken_back(admin: Admin, share_id: str) -> None:
     assert refused(admin.delete(f"/api/shares/{share_id}"), 404, "not_found")
 
