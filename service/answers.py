@@ -111,7 +111,7 @@ def picture(
     described = {
         "job_id": str(job_id),
         "status": "done",
-        "result_url": result_url(base, job_id) if "Link" in headers else None,
+        "result_url": result_url(base, job_id) if expires_at and "Link" in headers else None,
         "expires_at": expires_at,
         "mime": picture.mime,
         "bytes": len(picture.data),

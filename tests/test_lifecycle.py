@@ -303,6 +303,7 @@ class Line:
         self._port = self._door.getsockname()[1]
         self._ends: list[socket.socket] = []
         self._is_silent = False
+        self._turn = threading.Lock()
         self._open_door()
 
     @property
@@ -314,8 +315,9 @@ class Line:
 
     def cut(self) -> None:
         """End every connection and refuse new ones."""
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+        with self._turn:
+            self._door.shutdown(socket.SHUT_RDWR)
+            self._door.close()
         self._hang_up()
 
     def silence(self) -> None:
@@ -336,7 +338,12 @@ class Line:
     def _take_calls(self, door: socket.socket) -> None:
         while near := self._next_call(door):
             far = self._call_server()
-            self._ends += [near, far]
+            with self._turn:
+                if door.fileno() == -1:  # cut while this one was put through
+                    near.close()
+                    far.close()
+                    return
+                self._ends += [near, far]
             for source, target in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=[source, target], daemon=True).start()
 
