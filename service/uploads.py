@@ -98,7 +98,7 @@ async def receive_upload(
                 if on_password and not asked and "password" in progress.fields:
                     asked = True
                     await on_password(progress.fields["password"])
-                if len(form.file_data) >= BATCH_BYTES or not more:
+                if form.waiting_bytes >= BATCH_BYTES or not more:
                     await spool.write(form.take_file_data())
             filename = form.finish()
             return Upload(progress.fields, progress.bytes, await spool.sha256(), filename)
@@ -121,7 +121,8 @@ class _Form:
     """The parser's callbacks: where each byte of the body belongs."""
 
     def __init__(self, progress: Progress, max_file_bytes: int) -> None:
-        self.file_data = bytearray()
+        self.waiting_bytes = 0
+        self._waiting: list[memoryview] = []
         self._progress = progress
         self._max_file_bytes = max_file_bytes
         self._body_bytes = 0
@@ -162,9 +163,10 @@ class _Form:
         except FormParserError as error:
             raise InvalidRequest("The multipart body is malformed.", private=str(error)) from error
 
-    def take_file_data(self) -> bytearray:
-        """What came of the file since the last time."""
-        taken, self.file_data = self.file_data, bytearray()
+    def take_file_data(self) -> list[memoryview]:
+        """What came of the file since the last time, as views on the chunks it came in: a photo is
+        not copied on its way to the disk."""
+        taken, self._waiting, self.waiting_bytes = self._waiting, [], 0
         return taken
 
     def finish(self) -> str:
@@ -218,7 +220,8 @@ class _Form:
             self._progress.bytes += end - start
             if self._progress.bytes > self._max_file_bytes:
                 raise too_large(self._max_file_bytes)
-            self.file_data += memoryview(data)[start:end]
+            self._waiting.append(memoryview(data)[start:end])
+            self.waiting_bytes += end - start
         elif self._text is not None:
             self._text += data[start:end]
             if len(self._text) > MAX_FIELD_BYTES:
@@ -265,7 +268,7 @@ class _Spool:
             await asyncio.wait([self._writing])
         self._file.close()
 
-    async def write(self, batch: bytearray) -> None:
+    async def write(self, batch: list[memoryview]) -> None:
         """Hand a batch to the thread; waits for the one before."""
         await self._settle()
         self._writing = asyncio.create_task(in_thread(self._threads, self._append, batch))
@@ -279,12 +282,13 @@ class _Spool:
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
-    def _append(self, batch: bytearray) -> None:
-        self._hash.update(batch)
-        with disk_errors():
-            left = memoryview(batch)
-            while left:
-                left = left[self._file.write(left) :]
+    def _append(self, batch: list[memoryview]) -> None:
+        for piece in batch:
+            self._hash.update(piece)
+            with disk_errors():
+                left = piece
+                while left:
+                    left = left[self._file.write(left) :]
 
 
 def as_text(raw: bytes) -> str:
