@@ -220,7 +220,8 @@ def test_the_window_bounds_every_call_however_slow(
         assert row["finished_at"] < row["deadline_at"]
         [attempt] = row["attempts"]
         assert (attempt["outcome"], attempt["maybe_billed"]) == ("provider_timeout", True)
-    assert stored[3]["upload_ms"] >= 2000
+    # The pause of 2 s, less the moment in which a busy house came to look at the request.
+    assert stored[3]["upload_ms"] >= 1900
     assert disk("temp") == []
     assert disk("results") == [row["path"] for row in rows("select path from media_object")]
     hung = [call for call in sandbox.calls() if call["outcome"] != "ok"]
