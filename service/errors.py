@@ -53,7 +53,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 RETRY_AFTER_SECONDS = 5
-MAX_REASON_TEXT = 300
 
 
 class PhotoslotError(Exception):

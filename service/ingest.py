@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries, shots
+from service import guards, queries, shots
 from service.crypto import digest
 from service.errors import (
     ClientClosed,
@@ -63,7 +63,7 @@ async def _find_slot(request: Request[State]) -> IngestSlot:
 def _subject(request: Request[State], slot_id: str) -> bytes:
     """Whom failed passwords count against: one mis-set camera must not shut out the other slots'
     cameras behind the same address."""
-    return digest("ingest", slot_id, request.client.host if request.client else "")
+    return digest("ingest", slot_id, guards.address(request))
 
 
 async def _receive_known(

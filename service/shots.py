@@ -15,7 +15,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import answers, providers, queries
+from service import answers, guards, providers, queries
 from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
@@ -108,7 +108,7 @@ def arrive(request: Request[State], slot: IngestSlot, source: str, arrived: floa
     return Shot(
         slot=slot,
         job_id=uuid4(),
-        address=request.client.host if request.client else "unknown",
+        address=guards.address(request),
         arrived=arrived,
         created_at=datetime.now(UTC) - timedelta(seconds=age),
         source=source,

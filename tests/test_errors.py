@@ -5,7 +5,6 @@ import pytest
 
 from service import errors
 from service.errors import (
-    MAX_REASON_TEXT,
     ContentBlocked,
     NotFound,
     PhotoslotError,
@@ -20,6 +19,7 @@ from service.errors import (
 
 LINE = re.compile(r"^(?P<bars>[│├└─ ]*)(?P<name>\w+)\s+(?P<facts>.+)$", re.M)
 INDENT = 4
+MAX_REASON_TEXT = 300
 # Stands for its children in the tree: it is caught, never raised.
 GROUPS = {TryLater, ProviderFailure}
 # What a refusal says beyond the one shape.
