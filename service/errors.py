@@ -356,8 +356,24 @@ class ProviderFailure(PhotoslotError):
     """The AI provider could not edit this picture."""
 
     status, reason = 502, "provider_error"
-    # True once the call may have been charged although no picture came of it.
-    maybe_billed = False
+
+    def __init__(
+        self,
+        details: str | None = None,
+        *,
+        private: str | None = None,
+        repeats: int = 0,
+        wait_seconds: float | None = None,
+        maybe_billed: bool = False,
+        **more: Any,
+    ) -> None:
+        """`repeats`: how often the same call may be repeated at the same provider, the window
+        permitting; `wait_seconds`: how long the provider asked to wait before that; `maybe_billed`:
+        the call may have been charged although no picture came of it."""
+        super().__init__(details, private=private, **more)
+        self.repeats = repeats
+        self.wait_seconds = wait_seconds
+        self.maybe_billed = maybe_billed
 
 
 class ContentBlocked(ProviderFailure):

@@ -33,6 +33,7 @@ from service.errors import (
 )
 from service.images import ImageInfo, Photo, inspect, prepare
 from service.media import Workbench
+from service.providers.base import Template
 from service.queries import IngestSlot, Job, KeptFile, NewJob, Stages
 from service.state import State
 from service.telemetry import ADDED_SECONDS, REPLAYS, SHOT_SECONDS, SHOTS, UNSTORED
@@ -167,6 +168,7 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
             client=state["client"],
             threads=state["threads"].images,
             deadline=shot.answer_by,
+            link=_no_link,
             attempts=shot.attempts,
         )
         shot.edited = _now()
@@ -181,13 +183,23 @@ async def _plan(state: State, slot: IngestSlot) -> providers.Plan:
     ids = [UUID(use["media_id"]) for use in slot.templates]
     known = {found.id: found for found in await queries.template_by_ids(state["db"], ids)}
     templates = [
-        Photo(state["media"].path(one.path), one.mime, one.width, one.height, one.bytes)
-        for one in (known[media_id] for media_id in ids if media_id in known)
+        Template(use["role"], _photo(state, known[media_id]))
+        for use, media_id in zip(slot.templates, ids, strict=True)
+        if media_id in known
     ]
-    if len(templates) < len(ids) or not all(photo.path.is_file() for photo in templates):
+    if len(templates) < len(ids) or not all(one.photo.path.is_file() for one in templates):
         raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
     accounts = state["provider_keys"].accounts()
     return providers.plan(slot.provider, slot.operation, slot.settings, templates, accounts)
+
+
+def _no_link(photo: Photo) -> str:
+    raise NotConfigured(f"{photo.path.name} cannot be fetched from outside yet.")
+
+
+def _photo(state: State, template: queries.Template) -> Photo:
+    path = state["media"].path(template.path)
+    return Photo(path, template.mime, template.width, template.height, template.bytes)
 
 
 async def _claim(

@@ -25,7 +25,7 @@ from service.errors import (
     ProviderUnavailable,
 )
 from service.images import Photo
-from service.providers.base import Order, Picture
+from service.providers.base import Order, Picture, Template
 from service.providers.gemini import DEFAULT_MODEL, MAX_INLINE_BYTES, Settings, edit
 from service.providers.wire import MAX_ANSWER_BYTES, Base64Body, open_client
 
@@ -34,6 +34,8 @@ pytestmark = pytest.mark.anyio
 BASE = "http://gemini.example"
 ACCOUNT = ProviderAccount(BASE, "the-secret-key")
 PROMPT = "Warm evening light."
+# Loop time no test reaches.
+FAR = 1e9
 URL = f"{BASE}/v1beta/models/{DEFAULT_MODEL}:generateContent"
 DRAWN = photos.jpeg(64, 48)
 OTHER = photos.jpeg(48, 64)
@@ -58,8 +60,9 @@ def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
 
 
 def order(photo: Photo, *templates: Photo, **settings: Any) -> Order:
-    wanted = {"prompt": PROMPT} | settings
-    return Order("image_edit", msgspec.convert(wanted, Settings), photo, templates)
+    typed = msgspec.convert({"prompt": PROMPT} | settings, Settings)
+    used = [Template("style", template) for template in templates]
+    return Order("image_edit", typed, photo, used, FAR, link=lambda photo: photo.path.name)
 
 
 def image(data: bytes = DRAWN, mime: str | None = "image/jpeg", **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ from service.errors import (
 )
 from service.images import ImageInfo, Photo, inspect, without_metadata
 from service.providers import gemini
-from service.providers.base import Order, Picture, Provider
+from service.providers.base import Order, Picture, Provider, Template
 from service.telemetry import ATTEMPTS, PROVIDER_SECONDS
 from service.threads import in_thread
 
@@ -44,7 +44,7 @@ class Plan:
     account: ProviderAccount
     operation: str
     settings: msgspec.Struct
-    templates: Sequence[Photo]
+    templates: Sequence[Template]
 
     @property
     def model(self) -> str:
@@ -80,7 +80,7 @@ def plan(
     provider: str,
     operation: str,
     settings: Mapping[str, Any],
-    templates: Sequence[Photo],
+    templates: Sequence[Template],
     accounts: Mapping[str, ProviderAccount],
 ) -> Plan:
     """Check a slot's plan. Raises `NotConfigured` for one that cannot run."""
@@ -106,23 +106,23 @@ async def edit(
     client: httpx.AsyncClient,
     threads: ThreadPoolExecutor,
     deadline: float,
+    link: Callable[[Photo], str],
     attempts: list[Attempt],
 ) -> Edited:
-    """Have the photo edited before `deadline` (loop time); every call is added to `attempts`, also
-    when this raises `ProviderFailure`."""
+    """Have the photo edited before `deadline` (loop time); `link` gives a provider that fetches its
+    inputs their addresses. Every call is added to `attempts`, also when this raises
+    `ProviderFailure`."""
+    order = Order(plan.operation, plan.settings, photo, plan.templates, deadline, link)
     started = time.perf_counter()
     picture: Picture | None = None
     failure: PhotoslotError | None = None
     try:
         async with asyncio.timeout_at(deadline):
-            picture = await plan.provider.edit(
-                client, plan.account, Order(plan.operation, plan.settings, photo, plan.templates)
-            )
+            picture = await plan.provider.edit(client, plan.account, order)
             data, info = await _usable(picture.data, threads)
             return Edited(data, info, plan.provider.name)
     except TimeoutError:
-        failure = ProviderTimeout()
-        failure.maybe_billed = True
+        failure = ProviderTimeout(maybe_billed=True)
         raise failure from None
     except PhotoslotError as error:
         failure = error
@@ -145,9 +145,8 @@ async def _usable(data: bytes, threads: ThreadPoolExecutor) -> tuple[bytes, Imag
             info = await in_thread(threads, inspect, data, MAX_RESULT_PIXELS)
         return data, info
     except (UnsupportedMediaType, InvalidImage, ImageTooLarge) as error:
-        bad = ProviderBadResponse(private=f"the picture is unusable: {error.details}")
-        bad.maybe_billed = True
-        raise bad from error
+        private = f"the picture is unusable: {error.details}"
+        raise ProviderBadResponse(private=private, maybe_billed=True) from error
 
 
 def _attempt(

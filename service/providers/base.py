@@ -12,13 +12,27 @@ from service.images import Photo
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """An admin's image in its role: style, background, face."""
+
+    role: str
+    photo: Photo
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """One call: the photo, the operation's settings, the templates in their order."""
+    """One call: the photo, the operation's settings, the templates in their order.
+
+    `deadline` is loop time; whoever makes the call is cut off then, a driver only needs it to
+    give up in time. `link` gives the address under which the provider may fetch a file of ours
+    until the window closes, for providers that take no uploads."""
 
     operation: str
     settings: msgspec.Struct
     photo: Photo
-    templates: Sequence[Photo] = ()
+    templates: Sequence[Template]
+    deadline: float
+    link: Callable[[Photo], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def _body(settings: Settings, order: Order) -> Base64Body:
     """Customer's photo, then templates in their order, then the text. The base64 never passes
     through a JSON encoder: it is streamed between two pieces of ready JSON."""
     pieces: list[Any] = [b'{"contents":[{"role":"user","parts":[']
-    for photo in (order.photo, *order.templates):
+    for photo in (order.photo, *(template.photo for template in order.templates)):
         mime = msgspec.json.encode(photo.mime)
         pieces += [b'{"inlineData":{"mimeType":' + mime + b',"data":"', photo.path, b'"}},']
     text = msgspec.json.encode({"text": settings.prompt})
