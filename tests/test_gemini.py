@@ -26,7 +26,7 @@ from service.errors import (
 )
 from service.images import Photo
 from service.providers.base import Order, Picture, Template
-from service.providers.gemini import DEFAULT_MODEL, MAX_INLINE_BYTES, Settings, edit
+from service.providers.gemini import DEFAULT_MODEL, MAX_INLINE_BYTES, Settings, edit, ping
 from service.providers.wire import MAX_ANSWER_BYTES, Base64Body, open_client
 
 pytestmark = pytest.mark.anyio
@@ -558,3 +558,42 @@ async def test_nobody_listens(client: httpx.AsyncClient, photo: Photo) -> None:
 def test_settings_that_gemini_would_refuse_are_refused_here(settings: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"prompt": "x"} | settings, Settings)
+
+
+LISTED = {"name": f"models/{DEFAULT_MODEL}", "supportedGenerationMethods": ["generateContent"]}
+GONE = error(404, "NOT_FOUND", "This model is no longer available.")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (200, LISTED | {"thinking": True}, None),
+        (200, LISTED | {"supportedGenerationMethods": ["embedContent"]}, "provider_error"),
+        (200, {"name": "models/x"}, "provider_error"),
+        (200, [], "provider_bad_response"),
+        (400, error(400, "INVALID_ARGUMENT", "API key not valid.", BAD_KEY), "provider_auth"),
+        (404, GONE, "provider_error"),
+        (503, error(503, "UNAVAILABLE"), "provider_unavailable"),
+    ],
+)
+async def test_a_ping_tells_how_gemini_stands(
+    client: httpx.AsyncClient,
+    httpx_mock: HTTPXMock,
+    status: int,
+    body: Any,
+    reason: str | None,
+) -> None:
+    url = f"{BASE}/v1beta/models/{DEFAULT_MODEL}"
+    httpx_mock.add_response(method="GET", url=url, status_code=status, json=body)
+
+    pulse = await ping(client, ACCOUNT, DEFAULT_MODEL)
+
+    assert (pulse.ok, pulse.reason) == (reason is None, reason)
+    [request] = httpx_mock.get_requests()
+    assert request.headers["x-goog-api-key"] == "the-secret-key"
+
+
+async def test_a_ping_that_reaches_nobody_is_a_bad_pulse(client: httpx.AsyncClient) -> None:
+    account = ProviderAccount(f"http://127.0.0.1:{free_port()}", "key")
+
+    assert (await ping(client, account, DEFAULT_MODEL)).reason == "provider_unavailable"

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import httpx
 import msgspec
 
 from service.config import ProviderAccount
+from service.errors import ProviderFailure
 from service.images import Photo
 
 
@@ -57,15 +59,36 @@ class Operation:
     optional_roles: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How a provider stands, found out without an order: `reason` is one of our failure reasons,
+    `details` the provider's own words (for admins), `shutdown_date` the day its model ends."""
+
+    ok: bool
+    reason: str | None = None
+    shutdown_date: date | None = None
+    details: str | None = None
+
+    @classmethod
+    def of(cls, failure: ProviderFailure) -> "Pulse":
+        """The pulse of a provider that failed so."""
+        return cls(False, failure.reason, details=failure.private)
+
+
 Edit = Callable[[httpx.AsyncClient, ProviderAccount, Order], Awaitable[Picture]]
+Ping = Callable[[httpx.AsyncClient, ProviderAccount, str], Awaitable[Pulse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A driver: one coroutine, what it can do, and the picture types it takes (MIME)."""
+    """A driver: what it can do, and the picture types it takes (MIME).
+
+    `edit` runs an order. `ping` asks for key, reach and a model by its id, costs nothing and gives
+    every `ProviderFailure` as a `Pulse`; whoever calls it limits its time."""
 
     name: str
     edit: Edit
+    ping: Ping
     operations: Mapping[str, Operation]
     accepts: frozenset[str]
     model_of: Callable[[msgspec.Struct], str]

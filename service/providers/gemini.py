@@ -23,8 +23,8 @@ from service.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from service.providers.base import Operation, Order, Picture, Provider
-from service.providers.wire import MAX_QUOTED, Answer, Base64Body, maybe_billed, post
+from service.providers.base import Operation, Order, Picture, Provider, Pulse
+from service.providers.wire import MAX_QUOTED, Answer, Base64Body, get, maybe_billed, post
 
 API_VERSION = "v1beta"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
@@ -98,6 +98,10 @@ class _Generated(msgspec.Struct, rename="camel"):
     model_version: str | None = None
 
 
+class _Listed(msgspec.Struct, rename="camel"):
+    supported_generation_methods: list[str] = []
+
+
 BLOCKED = frozenset(
     {
         *("SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "IMAGE_PROHIBITED_CONTENT", "BLOCKLIST"),
@@ -135,6 +139,28 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         tokens=_number(usage.get("totalTokenCount")),
         cost_microusd=_cost(model, usage),
     )
+
+
+async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
+    """Ask for a model: it must be there for this key, and generate. A model may be listed and
+    refuse orders all the same, so a good pulse promises little and a bad one much."""
+    url = f"{account.base_url}/{API_VERSION}/models/{model}"
+    try:
+        answer = await get(client, url, {"x-goog-api-key": account.api_key})
+        if answer.status != 200:
+            raise _refusal(answer)
+        if "generateContent" not in _listed(answer).supported_generation_methods:
+            raise ProviderError(private=f"{model} does not take generateContent")
+    except ProviderFailure as failure:
+        return Pulse.of(failure)
+    return Pulse(ok=True)
+
+
+def _listed(answer: Answer) -> _Listed:
+    try:
+        return msgspec.json.decode(answer.body, type=_Listed)
+    except msgspec.MsgspecError as error:
+        raise ProviderBadResponse(private=f"not the JSON we know: {error}") from error
 
 
 def _body(settings: Settings, order: Order) -> Base64Body:
@@ -287,6 +313,7 @@ def _model_of(settings: msgspec.Struct) -> str:
 PROVIDER = Provider(
     name="gemini",
     edit=edit,
+    ping=ping,
     operations={
         "image_edit": Operation(Settings, optional_roles=("background", "style")),
         "style_transfer": Operation(Settings, roles=("style",)),

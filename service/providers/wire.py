@@ -12,10 +12,17 @@ from service.errors import ProviderBadResponse, ProviderFailure, ProviderUnavail
 
 CONNECT_SECONDS = 4.0
 MAX_ANSWER_BYTES = 96 * 1024**2
+MAX_LOOKUP_BYTES = 1024**2
 BLOCK_BYTES = 3 * 128 * 1024
 MAX_QUOTED = 300
 
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+# What happens before a byte of the request is sent, and how often it is worth another try.
+NOT_SENT = {
+    httpx.ConnectError: 2,
+    httpx.ConnectTimeout: 1,
+    httpx.PoolTimeout: 1,
+    httpx.UnsupportedProtocol: 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +74,50 @@ def open_client(max_connections: int) -> httpx.AsyncClient:
 async def post(
     client: httpx.AsyncClient, url: str, body: Base64Body, headers: Mapping[str, str]
 ) -> Answer:
-    """POST a body and read the answer up to MAX_ANSWER_BYTES.
+    """POST a body; see `send`."""
+    headers = {**headers, "Content-Length": str(body.length)}
+    request = client.build_request("POST", url, content=body.__aiter__(), headers=headers)
+    return await send(client, request, orders=True)
 
-    Raises `ProviderUnavailable` (`maybe_billed` once the request was on its way) and
-    `ProviderBadResponse`."""
-    request = client.build_request(
-        "POST",
-        url,
-        content=body.__aiter__(),
-        headers={**headers, "Content-Length": str(body.length)},
-    )
+
+async def get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> Answer:
+    """GET what costs nothing, a small answer; see `send`."""
+    return await send(client, client.build_request("GET", url, headers=headers), MAX_LOOKUP_BYTES)
+
+
+async def send(
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    max_bytes: int = MAX_ANSWER_BYTES,
+    orders: bool = False,
+) -> Answer:
+    """Send a request and read the answer up to `max_bytes`; one that `orders` a picture may be
+    billed from the moment it is on its way. Never follows a redirect.
+
+    Raises `ProviderUnavailable` and `ProviderBadResponse`."""
     try:
         response = await client.send(request, stream=True)
         try:
-            return Answer(response.status_code, response.headers, await _read(response))
+            body = await _read(response, max_bytes, orders)
+            return Answer(response.status_code, response.headers, body)
         finally:
             await response.aclose()
-    except NOT_SENT as error:
-        raise ProviderUnavailable(private=_words(error)) from error
+    except tuple(NOT_SENT) as error:
+        raise ProviderUnavailable(private=_words(error), repeats=NOT_SENT[type(error)]) from error
     except httpx.HTTPError as error:
-        raise maybe_billed(ProviderUnavailable(private=_words(error))) from error
+        raise ProviderUnavailable(private=_words(error), maybe_billed=orders) from error
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, max_bytes: int, orders: bool) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise ProviderBadResponse(private="compressed although we asked for identity")
+        private = "compressed although we asked for identity"
+        raise ProviderBadResponse(private=private, maybe_billed=orders)
     received = bytearray()
     async for chunk in response.aiter_raw():
         received += chunk
-        if len(received) > MAX_ANSWER_BYTES:
-            raise maybe_billed(ProviderBadResponse(private="the answer is larger than the cap"))
+        if len(received) > max_bytes:
+            private = "the answer is larger than the cap"
+            raise ProviderBadResponse(private=private, maybe_billed=orders)
     return bytes(received)
 
 
