@@ -9,12 +9,13 @@ COLUMNS = ("figure", "service", "floor", "ratio", "must be", "met", "measured by
 @dataclass(frozen=True)
 class Figure:
     """One number. `judged` is what is held against `limit`: the number itself, or its ratio to
-    the floor's where there is one. `at_most` tells on which side of the limit it must stay."""
+    the floor's where there is one. `at_most` tells on which side of the limit it must stay; without
+    a limit the number is only shown."""
 
     name: str
     value: float
     unit: str
-    limit: float
+    limit: float | None
     how: str
     floor: float | None = None
     at_most: bool = True
@@ -25,22 +26,29 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
+        if self.limit is None:
+            return True
         return self.judged <= self.limit if self.at_most else self.judged >= self.limit
 
     @property
     def row(self) -> tuple[str, ...]:
         """Its cells in the order of COLUMNS."""
-        ratio = self.floor is not None
-        bound = f"{'≤' if self.at_most else '≥'} {self.limit:g}"
         return (
             self.name,
             _shown(self.value, self.unit),
             _shown(self.floor, self.unit),
-            f"{self.judged:.2f}" if ratio else "",
-            f"{bound} × floor" if ratio else f"{bound} {self.unit}",
-            "yes" if self.is_met else "NO",
+            "" if self.floor is None else f"{self.judged:.2f}",
+            self._bound,
+            "" if self.limit is None else "yes" if self.is_met else "NO",
             self.how,
         )
+
+    @property
+    def _bound(self) -> str:
+        if self.limit is None:
+            return ""
+        unit = self.unit if self.floor is None else "× floor"
+        return f"{'≤' if self.at_most else '≥'} {self.limit:g} {unit}"
 
 
 def _shown(value: float | None, unit: str) -> str:
