@@ -27,7 +27,7 @@ from service.errors import (
 from service.images import Photo
 from service.providers.base import Order, Picture, Template
 from service.providers.gemini import DEFAULT_MODEL, MAX_INLINE_BYTES, Settings, edit, ping
-from service.providers.wire import MAX_ANSWER_BYTES, Base64Body, open_client
+from service.providers.wire import MAX_ANSWER_BYTES, AsBase64, Body, open_client
 
 pytestmark = pytest.mark.anyio
 
@@ -142,7 +142,7 @@ async def test_it_sends_everything_a_slot_can_set(
 async def test_a_streamed_photo_is_the_base64_of_the_whole(size: int, tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(bytes(number % 251 for number in range(size)))
-    body = Base64Body([b"<", path, b">"])
+    body = Body([b"<", AsBase64(path), b">"])
 
     for _ in range(2):
         sent = b"".join([block async for block in body])

@@ -24,14 +24,22 @@ from service.errors import (
     ProviderUnavailable,
 )
 from service.providers.base import Operation, Order, Picture, Provider, Pulse
-from service.providers.wire import MAX_QUOTED, Answer, Base64Body, get, maybe_billed, post
+from service.providers.wire import (
+    MAX_QUOTED,
+    Answer,
+    AsBase64,
+    Body,
+    decode_base64,
+    get,
+    maybe_billed,
+    post,
+)
 
 API_VERSION = "v1beta"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 # 100 MB a request, counted as base64, with room for the text.
 MAX_INLINE_BYTES = 95 * 1000**2
 MAX_PROMPT = 16_000
-URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +171,20 @@ def _listed(answer: Answer) -> _Listed:
         raise ProviderBadResponse(private=f"not the JSON we know: {error}") from error
 
 
-def _body(settings: Settings, order: Order) -> Base64Body:
+def _body(settings: Settings, order: Order) -> Body:
     """Customer's photo, then templates in their order, then the text. The base64 never passes
     through a JSON encoder: it is streamed between two pieces of ready JSON."""
     pieces: list[Any] = [b'{"contents":[{"role":"user","parts":[']
     for photo in (order.photo, *(template.photo for template in order.templates)):
         mime = msgspec.json.encode(photo.mime)
-        pieces += [b'{"inlineData":{"mimeType":' + mime + b',"data":"', photo.path, b'"}},']
+        pieces += [
+            b'{"inlineData":{"mimeType":' + mime + b',"data":"',
+            AsBase64(photo.path),
+            b'"}},',
+        ]
     text = msgspec.json.encode({"text": settings.prompt})
     pieces.append(text + b']}],"generationConfig":' + msgspec.json.encode(_config(settings)) + b"}")
-    body = Base64Body(pieces)
+    body = Body(pieces)
     if body.length > MAX_INLINE_BYTES:
         raise PayloadTooLarge(
             "The photo is too large to be sent untouched; set max_side_px of this slot."
@@ -211,22 +223,7 @@ def _last_image(generated: _Generated) -> bytes:
     ]
     if not images:
         raise maybe_billed(_no_image(candidate, parts))
-    return _base64(images[-1].data)
-
-
-def _base64(raw: msgspec.Raw) -> bytes:
-    """Decode a JSON string of base64 without making a Python string of it. Google sends the
-    standard alphabet; the URL-safe one of its clients is understood too."""
-    text = bytes(raw)
-    if b"-" in text or b"_" in text:
-        text = text.translate(URL_SAFE)
-    try:
-        data = msgspec.json.decode(text, type=bytes)
-    except msgspec.MsgspecError as error:
-        raise maybe_billed(ProviderBadResponse(private=f"broken base64: {error}")) from error
-    if not data:
-        raise maybe_billed(ProviderBadResponse(private="a picture of 0 bytes"))
-    return data
+    return decode_base64(images[-1].data)
 
 
 def _no_image(candidate: _Candidate, parts: list[_Part]) -> ProviderFailure:

@@ -1,15 +1,33 @@
 """All routes of the sandbox, one line each, grouped by who calls."""
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from service.sandbox import control
 from service.sandbox.dials import Dials, Provider
 from service.sandbox.gemini import handlers as gemini
 from service.sandbox.gemini import outcomes as gemini_outcomes
+from service.sandbox.openai import handlers as openai
+from service.sandbox.openai import outcomes as openai_outcomes
 from service.sandbox.state import DEFAULT_KEY, Sandbox
+from service.sandbox.visit import Endpoint
 
-PROVIDERS = (Provider("gemini", gemini_outcomes.knows, gemini_outcomes.NAMES),)
+PROVIDERS = (
+    Provider("gemini", gemini_outcomes.knows, gemini_outcomes.NAMES),
+    Provider("openai", openai_outcomes.knows, openai_outcomes.NAMES),
+)
+
+
+def by_key(bearer: Endpoint, other: Endpoint) -> Endpoint:
+    """Two services have a list of models at the same path; they are told apart by the key."""
+
+    async def endpoint(request: Request) -> ASGIApp:
+        return await (bearer if "authorization" in request.headers else other)(request)
+
+    return endpoint
+
 
 CONTROL: list[BaseRoute] = [
     Route("/dials", control.show_dials, methods=["GET"]),
@@ -26,11 +44,17 @@ GEMINI: list[BaseRoute] = [
     Route("/files/{id}", gemini.get_file, methods=["GET"]),
     Route("/files/{id}", gemini.delete_file, methods=["DELETE"]),
 ]
+OPENAI: list[BaseRoute] = [
+    Route("/models", by_key(openai.list_models, gemini.list_models), methods=["GET"]),
+    Route("/models/{model}", by_key(openai.get_model, gemini.get_model), methods=["GET"]),
+    Route("/images/edits", openai.edit, methods=["POST"]),
+]
 GEMINI_UPLOAD: list[BaseRoute] = [Route("/files", gemini.upload, methods=["POST"])]
 
 ROUTES: list[BaseRoute] = [
     Mount("/_sandbox", routes=CONTROL),
-    *(Mount(f"/{version}", routes=GEMINI) for version in gemini.VERSIONS),
+    Mount("/v1beta", routes=GEMINI),
+    Mount("/v1", routes=[*OPENAI, *GEMINI]),
     *(Mount(f"/upload/{version}", routes=GEMINI_UPLOAD) for version in gemini.VERSIONS),
 ]
 

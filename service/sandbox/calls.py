@@ -32,7 +32,8 @@ class Call(msgspec.Struct):
     `at` is Unix time; `latency_s` the seconds from arrival to the first byte, None while it waits
     or when none was sent; `outcome` is `refused` when the request itself was at fault. `lookup`
     marks requests that order nothing (model lists, health checks). `parts` names the kinds of
-    parts in the order of the request, `images` its pictures in theirs.
+    parts in the order of the request (of a form, its fields), `images` its pictures in theirs,
+    `file_names` what a form calls these; `fields` are its texts.
     """
 
     number: int
@@ -50,6 +51,8 @@ class Call(msgspec.Struct):
     prompt: str | None = None
     parts: list[str] = []
     images: list[ImageFacts] = []
+    file_names: list[str] = []
+    fields: dict[str, str] = {}
     generation_config: dict[str, Any] = {}
     body_bytes: int = 0
     client_disconnected: bool = False

@@ -13,6 +13,7 @@ GARBAGE = b"\x00\xff\xfe<<< this is not JSON >>>\x80\x81"
 TEXT = b"This is no picture, whatever the label says."
 HTML = b"<!DOCTYPE html><html><title>Error</title><h1>Something went wrong</h1></html>"
 BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><h1>502 Bad Gateway</h1></html>"
+TOO_LARGE = b"<html><title>413 Request Entity Too Large</title><h1>413</h1></html>"
 PDF = b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 SVG = (
     b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">'

@@ -1,19 +1,26 @@
 """One request from its arrival to its answer, the same for every provider."""
 
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import wraps
 
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.sandbox.dials import Marker, Play
 from service.sandbox.state import sandbox_of
-from service.sandbox.wire import Answer, ClientLeft, Delivery, read_body
+from service.sandbox.wire import Answer, ClientLeft, Delivery, Refusal, read_body
 
 REFUSED = "refused"
 
+Handler = Callable[["Visit"], Awaitable[ASGIApp]]
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
+
 
 class Visit:
-    """A request that has just arrived: recorded in the calls, its clock running."""
+    """A request that has just arrived: recorded in the calls, its clock running. `headers` go with
+    whatever answer it gets."""
 
     def __init__(self, request: Request, provider: str, action: str, lookup: bool) -> None:
         self._arrived = time.monotonic()
@@ -21,6 +28,7 @@ class Visit:
         self.sandbox = sandbox_of(request)
         self.call = self.sandbox.calls.enter(provider, action, request, lookup)
         self.body: bytes | None = None
+        self.headers: dict[str, str] = {}
 
     async def read(self, limit: int) -> None:
         """Receive the body; it stays None over `limit` bytes. `ClientLeft` when it is cut."""
@@ -44,12 +52,37 @@ class Visit:
 
     def deliver(self, answer: Answer, play: Play) -> Delivery:
         """Send the answer as the dials want it."""
-        return Delivery(answer, self.call, self._arrived, play.latency_s, play.drip)
+        return Delivery(self._signed(answer), self.call, self._arrived, play.latency_s, play.drip)
 
     def refuse(self, answer: Answer) -> Delivery:
         """Answer at once that the request itself is at fault; no outcome is used up."""
         self.call.outcome = REFUSED
-        return Delivery(answer, self.call, self._arrived)
+        return Delivery(self._signed(answer), self.call, self._arrived)
+
+    def _signed(self, answer: Answer) -> Answer:
+        return replace(answer, headers=self.headers | answer.headers)
+
+
+def recorded(
+    provider: str, max_bytes: int, action: str, lookup: bool = False
+) -> Callable[[Handler], Endpoint]:
+    """Record a request, read its body, and turn a `Refusal` into its answer."""
+
+    def wrap(handler: Handler) -> Endpoint:
+        @wraps(handler)
+        async def endpoint(request: Request) -> ASGIApp:
+            visit = Visit(request, provider, action, lookup)
+            try:
+                await visit.read(max_bytes)
+                return await handler(visit)
+            except Refusal as refusal:
+                return visit.refuse(refusal.answer())
+            except ClientLeft:
+                return silence
+
+        return endpoint
+
+    return wrap
 
 
 async def silence(scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,6 +29,14 @@ class Answer:
     manner: "Manner | None" = None
 
 
+class Refusal(Exception):
+    """The request itself is at fault."""
+
+    def answer(self) -> Answer:
+        """The refusal in its provider's words."""
+        raise NotImplementedError
+
+
 class ClientLeft(Exception):
     """The client closed the connection before the answer was complete."""
 

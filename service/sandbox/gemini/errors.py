@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from service.sandbox.wire import Answer
+from service.sandbox.wire import Answer, Refusal
 
 JSON = {"content-type": "application/json; charset=UTF-8"}
 HTML = {"content-type": "text/html; charset=UTF-8"}
@@ -32,7 +32,7 @@ MESSAGES = {
 }
 
 
-class ApiError(Exception):
+class ApiError(Refusal):
     """A refusal in Google's words: HTTP status, message, RPC name, `google.rpc` details."""
 
     def __init__(

@@ -1,7 +1,6 @@
 """The Gemini routes: check as the real service does, then answer as the dials want it."""
 
-from collections.abc import Awaitable, Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,8 +14,8 @@ from service.sandbox.gemini.models import MODELS, SHUT_DOWN, Model
 from service.sandbox.gemini.protojson import Violations
 from service.sandbox.gemini.request import read_order
 from service.sandbox.gemini.schema import UPLOAD_START
-from service.sandbox.visit import Visit, silence
-from service.sandbox.wire import Answer, ClientLeft
+from service.sandbox.visit import Visit, recorded
+from service.sandbox.wire import Answer
 from service.sandbox.work import in_thread
 
 PROVIDER = "gemini"
@@ -24,28 +23,7 @@ VERSIONS = ("v1beta", "v1")
 MAX_BODY_BYTES = 100 * 2**20
 MIN_SERVER_TIMEOUT_S = 10
 
-Handler = Callable[[Visit], Awaitable[ASGIApp]]
-Endpoint = Callable[[Request], Awaitable[ASGIApp]]
-
-
-def gemini_call(action: str, lookup: bool = False) -> Callable[[Handler], Endpoint]:
-    """Record the request, read its body, and turn an `ApiError` into Google's envelope."""
-
-    def wrap(handler: Handler) -> Endpoint:
-        @wraps(handler)
-        async def endpoint(request: Request) -> ASGIApp:
-            visit = Visit(request, PROVIDER, action, lookup)
-            try:
-                await visit.read(MAX_BODY_BYTES)
-                return await handler(visit)
-            except ApiError as refusal:
-                return visit.refuse(refusal.answer())
-            except ClientLeft:
-                return silence
-
-        return endpoint
-
-    return wrap
+gemini_call = partial(recorded, PROVIDER, MAX_BODY_BYTES)
 
 
 @gemini_call("generate")
