@@ -21,6 +21,7 @@ from service import (
     gallery,
     ingest,
     journal,
+    pages,
     queries,
     results,
     slots,
@@ -44,6 +45,7 @@ from service.sessions import new_password
 from service.state import Intake, State
 from service.telemetry import REFUSALS, AccessLog, set_up_logging
 from service.threads import Threads
+from service.web import Web
 
 LONGEST_WINDOW_SECONDS = 60
 
@@ -56,6 +58,11 @@ def admin(path: str, endpoint: Handler, method: str) -> Route:
     """A route for signed-in admins only; their browsers must be on our own pages."""
     guards = [Middleware(AdminOnly), Middleware(SameOrigin)]
     return Route(path, endpoint, methods=[method], middleware=guards)
+
+
+def page(path: str, name: str) -> Route:
+    """The address of a page; its files are named like it (see `service.web`)."""
+    return Route(path, pages.page(name), methods=["GET"])
 
 
 ROUTES = [
@@ -101,6 +108,13 @@ ROUTES = [
     Route("/metrics", status.metrics, methods=["GET"]),
 ]
 
+PAGES = [
+    page("/", "slots"),
+    page("/login", "login"),
+    page("/slots/{slot_id}", "slot"),
+    Route("/static/{version}/{path:path}", pages.asset, methods=["GET"]),
+]
+
 
 def create_app(config: Config) -> Starlette:
     """The service as an ASGI application."""
@@ -112,7 +126,7 @@ def create_app(config: Config) -> Starlette:
             yield state
 
     app = Starlette(
-        routes=ROUTES,
+        routes=[*ROUTES, *PAGES],
         lifespan=lifespan,
         middleware=[
             Middleware(AccessLog),
@@ -153,6 +167,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             provider_keys=ProviderKeys(config.secrets_dir, config.providers),
             nobody_hash=hash_password(new_password()),
             checks={},
+            web=Web(reload=config.reload),
         )
         healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
         restore = _refuse_shots_on_sigterm(state["intake"])
@@ -232,11 +247,13 @@ def _restore(previous: "signal._HANDLER") -> None:
 
 
 async def refuse(request: Request[Any], error: Exception) -> Response:
-    """Every refusal in the one JSON shape, with one counter and a reason in the request's line."""
+    """Every refusal in the one JSON shape, for a person's browser as a page, with one counter and a
+    reason in the request's line."""
     answer = error if isinstance(error, PhotoslotError) else _from_http(error)
     REFUSALS.labels(answer.reason).inc()
     request.scope["line"].update(reason=answer.reason, why=answer.private)
-    return JSONResponse(answer.body(), answer.status, answer.all_headers())
+    shown = pages.refusal(request, answer)
+    return shown or JSONResponse(answer.body(), answer.status, answer.all_headers())
 
 
 def _from_http(error: Exception) -> PhotoslotError:

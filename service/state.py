@@ -16,6 +16,7 @@ from service.errors import Overloaded, ShuttingDown, StorageFull
 from service.media import Media
 from service.telemetry import IN_FLIGHT
 from service.threads import Threads
+from service.web import Web
 
 
 @dataclass(slots=True)
@@ -80,3 +81,4 @@ class State(TypedDict):
     provider_keys: ProviderKeys
     nobody_hash: str
     checks: dict[str, Check]
+    web: Web

@@ -16,8 +16,10 @@ from typing import Any, Protocol
 
 import embedded
 import pytest
+from browser import Person, chromium
 from camera import PASSWORD, Camera
 from migrate import migrate
+from playwright.sync_api import Browser
 from rig import House, Sandbox
 from tables import Tables, new_database
 
@@ -221,6 +223,43 @@ def camera(house: House) -> Iterator[Camera]:
     camera = Camera(house.url)
     yield camera
     camera.switch_off()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium. It ends with its module: playwright's event loop runs as long as it
+    does, and no asynchronous test can run beside that."""
+    with chromium() as started:
+        yield started
+
+
+class MakePerson(Protocol):
+    """Somebody with a browser; see `Person`."""
+
+    def __call__(
+        self, language: str = "en", theme: str = "light", screen: dict[str, int] = ...
+    ) -> Person: ...
+
+
+@pytest.fixture
+def make_person(browser: Browser, house: House) -> Iterator[MakePerson]:
+    """Makes people with browsers of their own; none of their pages may have complained of anything
+    when the test is over."""
+    people: list[Person] = []
+
+    def make(*args: Any, **options: Any) -> Person:
+        people.append(Person(browser, house, *args, **options))
+        return people[-1]
+
+    yield make
+    for person in people:
+        person.leave()
+
+
+@pytest.fixture
+def admin_browser(make_person: MakePerson) -> Person:
+    """A signed-in admin at a desk, reading English."""
+    return make_person().sign_in()
 
 
 @pytest.fixture

@@ -16,15 +16,15 @@ SERVICE = ROOT / "service"
 # A module imports from the floors below its own, never from its own or one above.
 FLOORS = (
     ("config", "errors", "telemetry", "threads", "throttle"),
-    ("crypto", "db", "images", "media", "secret_files"),
+    ("crypto", "db", "images", "media", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
     ("lifeline", "sessions", "state"),
     ("bodies", "cleaning"),
     ("answers", "guards", "plans"),
     ("shots",),
     (
-        *("auth", "catalog", "gallery", "ingest", "journal", "results", "settings", "slots"),
-        *("stats", "status", "templates"),
+        *("auth", "catalog", "gallery", "ingest", "journal", "pages", "results", "settings"),
+        *("slots", "stats", "status", "templates"),
     ),
     ("layers", "server"),
     ("app",),

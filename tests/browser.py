@@ -1,0 +1,122 @@
+"""People at their browsers: headless Chromium on the house's pages.
+
+Whatever a page complains of fails its test: an error in the console, an exception nobody caught, a
+violation of the content security policy. The browser reaches this machine and nothing else.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from admin import ADMIN, ADMIN_PASSWORD, ensure_account
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from rig import House
+
+# The proxy is a port nobody listens on: what is not on this machine fails at once.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--proxy-server=127.0.0.1:9",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
+PATIENCE_MS = 10_000
+WATCH = """
+    addEventListener("securitypolicyviolation", (event) =>
+        console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
+"""
+REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser: Debian's if it is there, else playwright's own."""
+    with sync_playwright() as playwright:
+        found = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Person:
+    """Somebody with a browser of their own: cookies, language, colours, size of the screen."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        house: House,
+        language: str = "en",
+        theme: str = "light",
+        screen: dict[str, int] = DESKTOP,
+    ) -> None:
+        self.house = house
+        self._refusals: list[int] = []
+        self._complaints: list[str] = []
+        self._context = browser.new_context(
+            base_url=house.url,
+            locale={"en": "en-GB", "ru": "ru-RU"}[language],
+            color_scheme="dark" if theme == "dark" else "light",
+            viewport={"width": screen["width"], "height": screen["height"]},
+            timezone_id="Europe/Moscow",
+            reduced_motion="reduce",
+        )
+        self._context.set_default_timeout(PATIENCE_MS)
+        self._context.add_init_script(WATCH)
+        self._context.on("console", self._listen)
+        self._context.on("weberror", lambda error: self._complaints.append(str(error.error)))
+
+    @property
+    def context(self) -> BrowserContext:
+        return self._context
+
+    def sign_in(self, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> "Person":
+        """Begin a session without the sign-in page."""
+        ensure_account(self.house, username, password)
+        body = {"username": username, "password": password}
+        answer = self._context.request.post("/api/login", data=body)
+        assert answer.ok, answer.text()
+        return self
+
+    def open(self, path: str) -> Page:
+        """A new tab with this page, ready to be used."""
+        page = self._context.new_page()
+        page.goto(path)
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    def expect_refusal(self, *statuses: int) -> None:
+        """The browser notes every refused request as an error; these are part of the test."""
+        self._refusals.extend(statuses)
+
+    def leave(self) -> None:
+        """Close every tab. Fails with whatever a page complained of."""
+        self._context.close()
+        assert self._complaints == []
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        refused = REFUSED.match(message.text)
+        if message.type != "error" or (refused and int(refused[1]) in self._refusals):
+            return
+        self._complaints.append(f"{message.text} ({message.location.get('url')})")
+
+
+def barriers(page: Page) -> list[str]:
+    """What keeps people from using the page as it is now, found by axe-core."""
+    violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    return [
+        f"{found['id']}: {found['help']}: {node['target']} {node['failureSummary']}"
+        for found in violations
+        for node in found["nodes"]
+    ]

@@ -1,0 +1,207 @@
+"""The pages before any data: how they are sent, what they may do, what they say."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from browser import Person, barriers
+from conftest import MakePerson
+from playwright.sync_api import Error, expect
+from rig import House
+
+from service.app import PAGES
+from service.errors import family
+from service.web import FOLDER, read_site
+
+EN, RU = (json.loads((FOLDER / "i18n" / f"{name}.json").read_text()) for name in ("en", "ru"))
+SCRIPTS = sorted(FOLDER.rglob("*.js"))
+SHELLS = sorted(FOLDER.rglob("*.html"))
+# Families of keys whose last word is known only when a page runs.
+OPEN_KEYS = ("reason.", "theme.")
+PROMISES = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "cache-control": "no-cache",
+}
+FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://(?!www\.w3)"
+)
+
+
+def pages() -> list[str]:
+    """The address of every page, with a slot where one is wanted."""
+    found = [route.path for route in PAGES if "/static/" not in route.path]
+    return [path.replace("{slot_id}", "slot-001") for path in found]
+
+
+def test_every_page_is_a_shell_under_a_strict_policy(house: House) -> None:
+    for path in pages():
+        answer = httpx.get(house.url + path, trust_env=False)
+
+        assert answer.status_code == 200, path
+        assert PROMISES.items() <= dict(answer.headers).items()
+        policy = dict(
+            rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; ")
+        )
+        assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
+        assert not re.search("unsafe|http|\\*|data:", " ".join(policy.values()))
+        again = {"if-none-match": answer.headers["etag"]}
+        assert httpx.get(house.url + path, headers=again, trust_env=False).status_code == 304
+
+
+def test_what_a_page_needs_is_kept_for_ever_under_its_version(house: House) -> None:
+    shell = httpx.get(f"{house.url}/login", trust_env=False).text
+    paths = re.findall(r'(?:src|href)="(/static/[^"]+)"', shell)
+
+    assert len(paths) > 10
+    for path in paths:
+        packed = httpx.get(house.url + path, headers={"accept-encoding": "gzip"}, trust_env=False)
+        plain = httpx.get(house.url + path, headers={"accept-encoding": ""}, trust_env=False)
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert packed.content == plain.content == (FOLDER / path.split("/", 3)[3]).read_bytes()
+        old = re.sub(r"/static/\w+/", "/static/0123456789abcdef/", path)
+        assert httpx.get(house.url + old, trust_env=False).status_code == 404
+
+
+def test_another_content_is_another_version(tmp_path: Path) -> None:
+    for name, text in {"document.html": "{{body}} {{links}}", "plain.html": "{{content}}"}.items():
+        (tmp_path / "html").mkdir(exist_ok=True)
+        (tmp_path / "html" / name).write_text(text)
+    for name, text in {
+        "html/plain/one.html": '<img src="icons/a.svg">',
+        "js/pages/one.js": 'import {\n  a,\n} from "../lib/a.js";\nimport "../lib/b.js";\n',
+        "js/lib/a.js": 'export * from "./b.js";',
+        "js/lib/b.js": "",
+        "icons/a.svg": "<svg/>",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    first = read_site(tmp_path)
+    (tmp_path / "icons/a.svg").write_text("<svg></svg>")
+    second = read_site(tmp_path)
+
+    assert first.version != second.version
+    text = first.pages["one"].data.decode()
+    assert f'src="/static/{first.version}/icons/a.svg"' in text
+    assert re.findall(r"modulepreload.*?(js/[\w/.]+)", text) == ["js/lib/a.js", "js/lib/b.js"]
+    assert gzip.decompress(first.assets["icons/a.svg"].gzipped) == b"<svg/>"
+
+
+def test_a_refusal_is_a_page_for_a_browser_and_json_for_everybody_else(house: House) -> None:
+    asked = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    shown = httpx.get(f"{house.url}/nowhere", headers=asked, trust_env=False)
+    told = httpx.get(f"{house.url}/nowhere", headers={"accept": "*/*"}, trust_env=False)
+
+    assert shown.status_code == told.status_code == 404
+    assert 'data-reason="not_found"' in shown.text
+    assert "content-security-policy" in shown.headers
+    assert shown.headers["x-failure-reason"] == told.json()["failure_reason"] == "not_found"
+
+
+def test_every_page_has_its_files_and_every_file_its_page() -> None:
+    used = {route.endpoint.__qualname__ for route in PAGES}
+    assert len(used) == 2, "pages and their files, nothing else"
+    scripts = {path.stem for path in (FOLDER / "js" / "pages").iterdir()}
+    shells = {path.stem for path in FOLDER.glob("html/*/*.html")}
+
+    assert scripts == shells
+    assert len(shells) == len(pages()) + 1, "one for each address and the refusals'"
+
+
+def test_the_dictionaries_have_the_same_keys() -> None:
+    assert list(EN) == sorted(EN) and list(RU) == sorted(RU)
+    assert set(EN) == set(RU)
+    for key, text in EN.items():
+        assert isinstance(text, str) == isinstance(RU[key], str), key
+
+
+def test_a_text_that_counts_has_every_plural_form() -> None:
+    for texts, forms in ((EN, {"one", "other"}), (RU, {"one", "few", "many", "other"})):
+        for key, text in texts.items():
+            assert isinstance(text, str) or set(text) == forms, key
+
+
+def test_a_text_has_the_same_places_in_both_languages() -> None:
+    for key in EN:
+        found = [set(re.findall(r"\{\w+\}", json.dumps(texts[key]))) for texts in (EN, RU)]
+        assert found[0] == found[1], key
+
+
+def test_every_reason_has_its_sentence() -> None:
+    assert {f"reason.{cls.reason}" for cls in family()} == {
+        key for key in EN if key.startswith("reason.")
+    }
+
+
+def test_every_text_is_used_and_every_used_text_is_there() -> None:
+    sources = "".join(path.read_text() for path in [*SCRIPTS, *SHELLS])
+    named = set(re.findall(r'"([a-z_]+(?:\.[a-z_0-9]+)+)"', sources))
+    named |= set(re.findall(r"[a-z-]+:([a-z_]+\.[a-z_.]+)", sources)) & set(EN)
+    named |= {f"{shell.stem}.title" for shell in SHELLS} & set(EN)
+    open_keys = {*OPEN_KEYS, *re.findall(r"`([a-z_]+(?:\.[a-z_]+)*[._])\$\{", sources)}
+    asked = set(re.findall(r'\bt\(\s*"([^"]+)"|data-i18n="([^"]+)"', sources))
+
+    assert {key for pair in asked for key in pair if key} <= set(EN)
+    assert {key for key in set(EN) - named if not key.startswith(tuple(open_keys))} == set()
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda path: path.stem)
+def test_a_shell_has_no_words_and_no_code(shell: Path) -> None:
+    text = shell.read_text()
+    words = re.sub(
+        r"<[^>]*>|\{\{\w+\}\}|Photoslot", "", re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    )
+
+    assert words.strip() == ""
+    assert not re.search(r'\s(style|on\w+|title|placeholder|aria-label|alt)="[^"]', text)
+    assert "<style" not in text and not re.search(r"<script(?![^>]*\ssrc=)", text)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_keeps_text_text_and_asks_only_this_house(script: Path) -> None:
+    text = script.read_text()
+
+    assert not FORBIDDEN.search(text)
+    assert len(text.splitlines()) <= 150
+    for target in re.findall(r'from "([^"]+)"', text):
+        assert target.startswith("."), target
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", [*pages(), "/nowhere"])
+def test_a_page_stands_in_nobodys_way(make_person: MakePerson, path: str, theme: str) -> None:
+    person = make_person(theme=theme).sign_in()
+    person.expect_refusal(404)
+    page = person.open(path)
+
+    assert page.title() != "Photoslot"
+    assert barriers(page) == []
+
+
+@pytest.mark.browser
+def test_a_page_speaks_the_readers_language_and_colours(make_person: MakePerson) -> None:
+    page = make_person("ru", "dark").open("/login")
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.get_by_role("heading")).to_have_text("Вход")
+
+    page.get_by_role("button", name="English").click()
+    page.wait_for_selector("html[lang=en][data-ready]")
+    page.get_by_role("button", name="Colours: as the device").click()
+    page.reload()
+
+    expect(page.get_by_role("heading")).to_have_text("Sign in")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+@pytest.mark.browser
+def test_the_browser_reaches_nothing_but_this_machine(admin_browser: Person) -> None:
+    page = admin_browser.open("/login")
+    with pytest.raises(Error, match="ERR_PROXY_CONNECTION_FAILED"):
+        page.goto("http://192.0.2.1/")

@@ -1,0 +1,63 @@
+import * as connection from "./connection.js";
+
+/** A refusal in the service's one shape. `errors` are `{path, message}` of fields that do not fit. */
+export class ApiError extends Error {
+  constructor(status, body, retryAfter) {
+    super(body.details ?? `HTTP ${status}`);
+    this.status = status;
+    this.reason = body.failure_reason ?? "internal_error";
+    this.details = body.details ?? "";
+    this.errors = body.errors ?? [];
+    this.version = body.version;
+    this.jobId = body.job_id;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The house could not be reached at all. */
+export class OfflineError extends Error {}
+
+/** The answer, whatever it holds. `json` is sent as JSON, `form` as a form. Raises `ApiError`,
+ * `OfflineError`; a session that is over leads to the sign-in and back here. */
+export async function request(path, { method = "GET", json, form, headers = {}, signal } = {}) {
+  const options = { method, headers: { Accept: "application/json", ...headers }, body: form, signal };
+  if (json !== undefined) {
+    options.body = JSON.stringify(json);
+    options.headers["Content-Type"] = "application/json";
+  }
+  const response = await reach(path, options);
+  if (response.ok) return response;
+  const error = await refusal(response);
+  if (error.reason === "unauthorized") return signInAgain();
+  throw error;
+}
+
+export const get = async (path, options) => (await request(path, options)).json();
+export const put = async (path, json) => (await request(path, { method: "PUT", json })).json();
+export const post = async (path, json) => (await request(path, { method: "POST", json })).json();
+export const remove = (path) => request(path, { method: "DELETE" });
+
+async function reach(path, options) {
+  try {
+    const response = await fetch(path, options);
+    connection.found();
+    return response;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    connection.lost();
+    throw new OfflineError(error.message);
+  }
+}
+
+async function refusal(response) {
+  const body = await response.json().catch(() => ({}));
+  return new ApiError(response.status, body, Number(response.headers.get("Retry-After")) || null);
+}
+
+/** Never comes back: the page is left. */
+export function signInAgain() {
+  const here = location.pathname + location.search;
+  dispatchEvent(new Event("signedout"));
+  location.assign(`/login?next=${encodeURIComponent(here)}`);
+  return new Promise(() => {});
+}

@@ -1,0 +1,24 @@
+import { language, t } from "./i18n.js";
+
+export const number = (value) => new Intl.NumberFormat(language()).format(value);
+
+/** 0.975 as 97.5 %; a dash for the share of nothing. */
+export function percent(share) {
+  if (share === null) return "–";
+  const options = { style: "percent", maximumFractionDigits: share > 0.99 && share < 1 ? 1 : 0 };
+  return new Intl.NumberFormat(language(), options).format(share);
+}
+
+/** Milliseconds as seconds, one decimal below a minute's worth. */
+export function seconds(ms) {
+  if (ms === null) return "–";
+  const options = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  return t("unit.seconds", { value: new Intl.NumberFormat(language(), options).format(ms / 1000) });
+}
+
+/** Bytes as kB or MB. */
+export function bytes(count) {
+  const [size, unit] = count < 1_000_000 ? [1000, "unit.kilobytes"] : [1_000_000, "unit.megabytes"];
+  const options = { maximumFractionDigits: count < 10 * size ? 1 : 0 };
+  return t(unit, { value: new Intl.NumberFormat(language(), options).format(count / size) });
+}

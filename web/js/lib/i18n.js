@@ -1,0 +1,34 @@
+let texts = {};
+
+export const language = () => document.documentElement.lang;
+
+/** Loads the dictionary of the language that `boot.js` chose. */
+export async function loadTexts() {
+  const address = new URL(`../../i18n/${language()}.json`, import.meta.url);
+  texts = await (await fetch(address)).json();
+}
+
+/** The text of a key. `{name}` in it becomes `params.name`; a text with plural forms is chosen by
+ * `params.count`. */
+export function t(key, params = {}) {
+  const found = texts[key];
+  const text = typeof found === "object" ? found[plural(params.count)] : (found ?? key);
+  return text.replace(/\{(\w+)\}/g, (mark, name) => params[name] ?? mark);
+}
+
+export const has = (key) => key in texts;
+
+/** Fills in the texts of everything under `root` that names one by `data-i18n` or, for
+ * attributes, `data-i18n-attr="title:key aria-label:key"`. */
+export function translate(root) {
+  for (const node of root.querySelectorAll("[data-i18n]")) node.textContent = t(node.dataset.i18n);
+  for (const node of root.querySelectorAll("[data-i18n-attr]")) {
+    for (const pair of node.dataset.i18nAttr.split(" ")) {
+      const [attribute, key] = pair.split(":");
+      node.setAttribute(attribute, t(key));
+    }
+  }
+  for (const template of root.querySelectorAll("template")) translate(template.content);
+}
+
+const plural = (count) => new Intl.PluralRules(language()).select(count);

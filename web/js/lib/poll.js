@@ -1,0 +1,33 @@
+import { Backoff } from "./backoff.js";
+import * as connection from "./connection.js";
+
+/** Calls `load` now and then every `seconds`, never twice at once: `show` gets what it gave, `fail`
+ * its error. Rests while the page is hidden; after a failure it waits longer and longer, and goes on
+ * at once when the connection is back. Gives a function that loads out of turn. */
+export function poll({ load, show, fail, seconds }) {
+  const backoff = new Backoff();
+  let timer;
+  let running = false;
+
+  async function turn() {
+    clearTimeout(timer);
+    if (running || document.hidden) return;
+    running = true;
+    let wait = seconds * 1000;
+    try {
+      show(await load());
+      backoff.reset();
+    } catch (error) {
+      wait = Math.max(backoff.next(), (error.retryAfter ?? 0) * 1000);
+      fail(error);
+    } finally {
+      running = false;
+      timer = setTimeout(turn, wait);
+    }
+  }
+
+  document.addEventListener("visibilitychange", turn);
+  connection.onChange((isHere) => isHere && turn());
+  turn();
+  return turn;
+}

@@ -1,0 +1,3 @@
+import { readyForAdmin } from "../lib/page.js";
+
+await readyForAdmin();
