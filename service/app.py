@@ -19,6 +19,7 @@ from service import (
     auth,
     catalog,
     gallery,
+    handouts,
     ingest,
     journal,
     pages,
@@ -72,6 +73,7 @@ ROUTES = [
     # public
     Route("/public/results/{job_id}", results.show, methods=["GET"]),
     Route("/public/results/{job_id}/preview", results.show_preview, methods=["GET"]),
+    Route("/public/media/{token}/{name}", handouts.show, methods=["GET"]),
     Route("/api/jobs/{job_id}", journal.show_job, methods=["GET"]),
     Route("/public/slots", gallery.show_all, methods=["GET"]),
     Route("/public/slots/{slot_id}", gallery.show_slot, methods=["GET"]),

@@ -1,4 +1,4 @@
-"""Password hashes, and the memory of a password that was already verified.
+"""Password hashes, the memory of a password that was already verified, and signed links.
 
 Argon2id with the parameters OWASP's Password Storage Cheat Sheet gives first (19 MiB, 2 passes,
 1 lane). One verification costs tens of milliseconds, so a process remembers which password fitted
@@ -9,8 +9,11 @@ import asyncio
 import hashlib
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+from itsdangerous import BadSignature, URLSafeSerializer
 from passlib.hash import argon2
 
 # A SHA-256 digest, 32 bytes.
@@ -40,6 +43,30 @@ def digest(*parts: str | bytes) -> Digest:
         raw = part.encode() if isinstance(part, str) else part
         hashed.update(len(raw).to_bytes(8) + raw)
     return hashed.digest()
+
+
+def sign_link(keys: Sequence[str], salt: str, content: Any) -> str:
+    """`content` (JSON) as a piece of an address that nobody else can make, signed by the first
+    key. Whoever has it can read it."""
+    text: str = _signer(keys, salt).dumps(content)
+    return text
+
+
+def read_link(keys: Sequence[str], salt: str, text: str) -> Any:
+    """What `sign_link` was given under the same salt and any of the keys; None for anything
+    else."""
+    try:
+        return _signer(keys, salt).loads(text)
+    except BadSignature:
+        return None
+
+
+def _signer(keys: Sequence[str], salt: str) -> URLSafeSerializer:
+    """itsdangerous signs with the last key of its list; ours signs with the first."""
+    oldest_first = list(reversed(keys))
+    return URLSafeSerializer(
+        oldest_first, salt=salt, signer_kwargs={"digest_method": hashlib.sha256}
+    )
 
 
 class PasswordMemory:

@@ -4,7 +4,6 @@ A link carries the share's id and expiry, signed with the house's keys, so that 
 never reaches the database; what an admin took back is known there.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -13,13 +12,12 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import msgspec
-from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service import bodies, guards, queries
 from service.answers import result_url
-from service.crypto import digest
+from service.crypto import digest, read_link, sign_link
 from service.errors import (
     InvalidFields,
     NotFound,
@@ -128,25 +126,21 @@ async def _check(request: Request[State], slot_id: str | None) -> GalleryQuery:
     return asked
 
 
-def _signer(state: State) -> URLSafeSerializer:
-    """itsdangerous signs with the last key of its list; ours signs with the first."""
-    keys = list(reversed(state["config"].jwt_signing_keys))
-    return URLSafeSerializer(keys, salt=SALT, signer_kwargs={"digest_method": hashlib.sha256})
-
-
 def _share_id(state: State, token: str) -> UUID:
     try:
-        share_id, expires = _signer(state).loads(token)
+        share_id, expires = read_link(state["config"].jwt_signing_keys, SALT, token)
         if expires <= datetime.now(UTC).timestamp():
             raise ShareInvalid()
         return UUID(share_id)
-    except (BadSignature, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         raise ShareInvalid() from None
 
 
 def _described(state: State, share: Share) -> dict[str, Any]:
-    base = state["config"].public_base_url
-    token = _signer(state).dumps([str(share.id), int(share.expires_at.timestamp())])
+    config = state["config"]
+    base = config.public_base_url
+    content = [str(share.id), int(share.expires_at.timestamp())]
+    token = sign_link(config.jwt_signing_keys, SALT, content)
     where = f"/public/slots/{share.slot_id}" if share.slot_id else "/public/slots"
     return asdict(share) | {"url": f"{base}{where}?share={token}"}
 

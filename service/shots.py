@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import answers, guards, providers, queries
+from service import answers, guards, handouts, providers, queries
 from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
@@ -78,6 +79,11 @@ class Shot:
     def answer_by(self) -> float:
         """When the provider is cut off: the rest of the window is for storing and sending."""
         return self.arrived + self.slot.sync_response_seconds - RESERVE_SECONDS
+
+    @property
+    def closes_at(self) -> datetime:
+        """When the window closes, by the wall clock."""
+        return self.created_at + timedelta(seconds=self.slot.sync_response_seconds)
 
     @property
     def upload_by(self) -> float:
@@ -168,7 +174,7 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
             client=state["client"],
             threads=state["threads"].images,
             deadline=shot.answer_by,
-            link=_no_link,
+            link=partial(_link, state, shot),
             attempts=shot.attempts,
         )
         shot.edited = _now()
@@ -193,8 +199,9 @@ async def _plan(state: State, slot: IngestSlot) -> providers.Plan:
     return providers.plan(slot.provider, slot.operation, slot.settings, templates, accounts)
 
 
-def _no_link(photo: Photo) -> str:
-    raise NotConfigured(f"{photo.path.name} cannot be fetched from outside yet.")
+def _link(state: State, shot: Shot, photo: Photo) -> str:
+    """Where a provider may fetch the shot's photo or a template while the window is open."""
+    return handouts.link(state, photo, shot.closes_at)
 
 
 def _photo(state: State, template: queries.Template) -> Photo:
@@ -222,13 +229,12 @@ async def _claim(
 
 def _new_job(state: State, shot: Shot, upload: Upload, info: ImageInfo, bench: Workbench) -> NewJob:
     slot, config = shot.slot, state["config"]
-    deadline_at = shot.created_at + timedelta(seconds=slot.sync_response_seconds)
     return NewJob(
         id=shot.job_id,
         slot=slot,
         source=shot.source,
         created_at=shot.created_at,
-        deadline_at=deadline_at,
+        deadline_at=shot.closes_at,
         client_address=shot.address,
         device=_device(upload.fields, upload.filename),
         idempotency_key=shot.idempotency_key,
@@ -240,7 +246,7 @@ def _new_job(state: State, shot: Shot, upload: Upload, info: ImageInfo, bench: W
         upload_ms=shot.stages(_now()).upload or 0,
         timezone=config.timezone,
         path=f"temp/{bench.path('upload').name}",
-        stale_at=deadline_at + timedelta(seconds=config.temp_ttl_seconds),
+        stale_at=shot.closes_at + timedelta(seconds=config.temp_ttl_seconds),
         worker=state["worker"],
     )
 

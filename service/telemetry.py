@@ -121,7 +121,7 @@ class AccessLog:
         getattr(self._log, level)(
             line.pop("event", "request"),
             method=scope["method"],
-            path=scope["path"][:MAX_LOGGED_PATH],
+            path=line.pop("path", scope["path"])[:MAX_LOGGED_PATH],
             status=status,
             ms=round(seconds * 1000, 1),
             address=client[0] if client else None,

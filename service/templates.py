@@ -5,9 +5,9 @@ from dataclasses import asdict
 from uuid import UUID, uuid4
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
-from service import bodies, guards, queries
+from service import answers, bodies, guards, queries
 from service.errors import TemplateInUse, TemplateNotFound
 from service.images import inspect, preview
 from service.queries import ListedTemplate, Template
@@ -70,10 +70,7 @@ async def show(request: Request[State]) -> Response:
     path = request.state["media"].path(template.path)
     if not path.is_file():
         raise TemplateNotFound()
-    # A part of a template is of no use to anybody: a server may ignore `Range` (RFC 9110, 14.2).
-    headers = request.scope["headers"]
-    request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
-    return FileResponse(path, media_type=template.mime, headers={"Accept-Ranges": "none"} | GUARDS)
+    return answers.whole_file(request, path, template.mime, GUARDS)
 
 
 async def show_preview(request: Request[State]) -> Response:

@@ -21,6 +21,7 @@ FLOORS = (
     ("lifeline", "sessions", "state"),
     ("bodies", "cleaning"),
     ("answers", "guards", "plans"),
+    ("handouts",),
     ("shots",),
     (
         *("auth", "catalog", "gallery", "ingest", "journal", "pages", "results", "settings"),
@@ -35,7 +36,7 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DOORS = {
     "asyncpg": {"db", "queries"},
     "httpx": {"providers", "state"},
-    "itsdangerous": {"gallery"},
+    "itsdangerous": {"crypto"},
     "jwt": {"sessions"},
     "passlib": {"crypto"},
     "PIL": {"images"},
