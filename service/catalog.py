@@ -39,4 +39,5 @@ def _operation(name: str, operation: Operation) -> dict[str, object]:
         "settings_schema": msgspec.json.schema(operation.settings),
         "required_roles": operation.roles,
         "optional_roles": operation.optional_roles,
+        "max_templates": operation.max_templates,
     }

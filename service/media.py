@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -22,7 +22,6 @@ import structlog
 
 from service.errors import PhotoslotError, StorageError, StorageFull
 
-PURPOSES = ("upload", "photo")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 log = structlog.get_logger()
 
@@ -117,14 +116,16 @@ class Workbench:
 
     folder: Path
     stem: str
+    purposes: set[str] = field(default_factory=set, compare=False)
 
     def path(self, purpose: str) -> Path:
-        """`temp/{job}.{worker}.{purpose}`, one of PURPOSES."""
+        """`temp/{job}.{worker}.{purpose}`."""
+        self.purposes.add(purpose)
         return self.folder / f"{self.stem}.{purpose}"
 
     def clear(self) -> None:
         """Remove every file of this shot that still exists."""
-        for purpose in PURPOSES:
+        for purpose in tuple(self.purposes):
             try:
                 self.path(purpose).unlink(missing_ok=True)
             except OSError as error:

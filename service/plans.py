@@ -16,7 +16,6 @@ from service.errors import InvalidFields
 from service.providers.base import Operation
 from service.queries import Slot
 
-MAX_TEMPLATES = 13
 MIN_INGEST_PASSWORD = 6
 UNSET = msgspec.UNSET
 
@@ -148,8 +147,8 @@ def _role_errors(
     for role in operation.roles:
         if role not in roles:
             errors.append(_error(path, f"A template with the role {role} is required"))
-    if len(templates) > MAX_TEMPLATES:
-        errors.append(_error(path, f"Expected at most {MAX_TEMPLATES} templates"))
+    if len(templates) > operation.max_templates:
+        errors.append(_error(path, f"Expected at most {operation.max_templates} templates"))
     return errors
 
 

@@ -6,7 +6,7 @@ provider call is only begun with a few seconds left. Cameras come here through `
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import answers, guards, handouts, providers, queries
+from service.crypto import digest
 from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
@@ -165,6 +166,7 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
         if twin := await _claim(state, shot, upload, info, bench):
             return await _replay(request, shot, twin, device)
         photo = await _prepare(state, slot, plan, info, upload, bench)
+        plan = replace(plan, templates=await _fitting(state, plan, bench))
         if shot.answer_by - _now() < MIN_ATTEMPT_SECONDS:
             raise Overloaded("Too little of the window was left when it was this shot's turn.")
         shot.called = _now()
@@ -175,6 +177,7 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
             threads=state["threads"].images,
             deadline=shot.answer_by,
             link=partial(_link, state, shot),
+            turn=partial(_turn, state),
             attempts=shot.attempts,
         )
         shot.edited = _now()
@@ -202,6 +205,29 @@ async def _plan(state: State, slot: IngestSlot) -> providers.Plan:
 def _link(state: State, shot: Shot, photo: Photo) -> str:
     """Where a provider may fetch the shot's photo or a template while the window is open."""
     return handouts.link(state, photo, shot.closes_at)
+
+
+async def _turn(state: State, api_key: str, pace: float) -> float:
+    """Seconds until a provider's next free moment for this key, whichever process asks. While the
+    database is away every call only waits for itself: what is ordered has to be fetched."""
+    try:
+        return await queries.turn_take(state["db"], digest("turn", api_key), pace)
+    except DatabaseUnavailable as error:
+        log.error("turn.not_taken", why=error.private)
+        return pace
+
+
+async def _fitting(state: State, plan: providers.Plan, bench: Workbench) -> list[Template]:
+    """The templates in types the provider takes; the others are turned into one for this shot."""
+    accepts, fitting = plan.provider.accepts, []
+    for number, template in enumerate(plan.templates):
+        photo = template.photo
+        if photo.mime not in accepts:
+            target = bench.path(f"{plan.provider.name}-template-{number}")
+            images = state["threads"].images
+            photo = await in_thread(images, prepare, photo.path, target, 0, accepts)
+        fitting.append(Template(template.role, photo))
+    return fitting
 
 
 def _photo(state: State, template: queries.Template) -> Photo:

@@ -12,11 +12,12 @@ import pytest
 from rig import ROOT
 
 from service.errors import StorageError, StorageFull
-from service.media import EXTENSIONS, PURPOSES, Media, create, disk_failure, left_behind
+from service.media import EXTENSIONS, Media, create, disk_failure, left_behind
 
 JOB = UUID("3f0e8a52-5a4d-4c55-9d0c-4f6c1d2b7a10")
 RESULT = f"results/3f/{JOB}.jpg"
 PICTURE = b"picture" * 40_000
+PURPOSES = ("upload", "photo", "turbotext-template-0")
 HOUR = 3600.0
 WORKER = 4711
 

@@ -26,7 +26,7 @@ from service.errors import (
 )
 from service.images import ImageInfo, Photo, inspect, without_metadata
 from service.providers import gemini
-from service.providers.base import Order, Picture, Provider, Template
+from service.providers.base import Order, Picture, Provider, Template, Turn
 from service.telemetry import ATTEMPTS, PROVIDER_SECONDS
 from service.threads import in_thread
 
@@ -107,12 +107,13 @@ async def edit(
     threads: ThreadPoolExecutor,
     deadline: float,
     link: Callable[[Photo], str],
+    turn: Turn,
     attempts: list[Attempt],
 ) -> Edited:
     """Have the photo edited before `deadline` (loop time); `link` gives a provider that fetches its
-    inputs their addresses. Every call is added to `attempts`, also when this raises
-    `ProviderFailure`."""
-    order = Order(plan.operation, plan.settings, photo, plan.templates, deadline, link)
+    inputs their addresses, `turn` one that limits its calls the moment of each. Every call is added
+    to `attempts`, also when this raises `ProviderFailure`."""
+    order = Order(plan.operation, plan.settings, photo, plan.templates, deadline, link, turn)
     started = time.perf_counter()
     picture: Picture | None = None
     failure: PhotoslotError | None = None

@@ -21,13 +21,26 @@ class Template:
     photo: Photo
 
 
+# Gemini takes 14 images in one request, and the photo is one of them.
+MAX_TEMPLATES = 13
+
+Turn = Callable[[str, float], Awaitable[float]]
+
+
+async def at_once(_api_key: str, _pace: float) -> float:
+    """The turn of a call that nobody paces."""
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One call: the photo, the operation's settings, the templates in their order.
 
     `deadline` is loop time; whoever makes the call is cut off then, a driver only needs it to
     give up in time. `link` gives the address under which the provider may fetch a file of ours
-    until the window closes, for providers that take no uploads."""
+    until the window closes, for providers that take no uploads. `turn` takes the next free moment
+    for a call with an API key, `pace` seconds behind the one before it in any process, and gives
+    the seconds until then; for providers that limit how often they are called."""
 
     operation: str
     settings: msgspec.Struct
@@ -35,6 +48,7 @@ class Order:
     templates: Sequence[Template]
     deadline: float
     link: Callable[[Photo], str]
+    turn: Turn = at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +66,13 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One thing a provider can do. `settings` is the typed form of a slot's settings; `roles` are
-    the templates it needs, `optional_roles` those it may have."""
+    the templates it needs, `optional_roles` those it may have, `max_templates` how many it takes.
+    """
 
     settings: type[msgspec.Struct]
     roles: tuple[str, ...] = ()
     optional_roles: tuple[str, ...] = ()
+    max_templates: int = MAX_TEMPLATES
 
 
 @dataclass(frozen=True, slots=True)

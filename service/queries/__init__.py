@@ -116,6 +116,7 @@ from service.queries.throttle import (
     throttle_forgive,
     throttle_take_back,
 )
+from service.queries.turns import turn_take
 
 __all__ = [
     "duration_of",
@@ -204,6 +205,7 @@ __all__ = [
     "throttle_count",
     "throttle_forgive",
     "throttle_take_back",
+    "turn_take",
     "worker_lifeline",
     "workers_alive",
 ]

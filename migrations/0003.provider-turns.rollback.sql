@@ -1,0 +1,3 @@
+set local lock_timeout = '3s';
+
+drop table provider_turn;

@@ -1,0 +1,11 @@
+"""Whose turn it is to call a provider that limits how often it is called."""
+
+from service.crypto import Digest
+from service.db import Database
+
+
+async def turn_take(db: Database, subject: Digest, pace: float) -> float:
+    """Take the next free moment of `subject`, `pace` seconds behind the last one that was taken in
+    any process; the seconds until then."""
+    seconds: float = await db.value("turn_take", subject, pace)
+    return seconds
