@@ -4,6 +4,9 @@ a database or folder that cannot be used, exit 1."""
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
@@ -27,27 +30,39 @@ def main() -> None:
         sys.exit(_complain("\n".join(problems), 1))
     # uvicorn raises the signal again once all shots have ended: that is a stop as asked.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    uvicorn.run(
-        "service.app:app_from_environment",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.processes,
-        loop="uvloop",
-        http=PatientProtocol,
-        ws="none",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        reload=settings.reload,
-        reload_dirs=RELOADED if settings.reload else None,
-        reload_includes=["*.py", "*.sql"] if settings.reload else None,
-    )
+    with _counting_together(settings.processes):
+        uvicorn.run(
+            "service.app:app_from_environment",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.processes,
+            loop="uvloop",
+            http=PatientProtocol,
+            ws="none",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            reload=settings.reload,
+            reload_dirs=RELOADED if settings.reload else None,
+            reload_includes=["*.py", "*.sql"] if settings.reload else None,
+        )
+
+
+@contextmanager
+def _counting_together(processes: int) -> Iterator[None]:
+    """Several processes count for /metrics in files they share; each decides when it starts."""
+    if processes == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="photoslot-metrics-") as folder:
+        config.share_metrics(folder)
+        yield
 
 
 def _complain(problems: str, code: int) -> int:

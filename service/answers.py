@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from service import bodies, queries
 from service.db import Database
 from service.errors import DatabaseUnavailable
+from service.meters import UNDELIVERED
 from service.queries import Stages
 from service.state import State
-from service.telemetry import UNDELIVERED
 
 SEND_TOTAL_SECONDS = 60.0
 CHUNK_BYTES = 256 * 1024

@@ -22,6 +22,7 @@ from service import (
     handouts,
     ingest,
     journal,
+    metrics,
     pages,
     queries,
     results,
@@ -41,11 +42,13 @@ from service.guards import AdminOnly, SameOrigin
 from service.layers import LingeringClose, UnexpectedErrors
 from service.lifeline import open_lifeline
 from service.media import Media, left_behind
+from service.meters import DB_MAX_CONNECTIONS, REFUSALS, watch_process
 from service.providers.wire import open_client
 from service.sessions import new_password
 from service.state import Intake, State
-from service.telemetry import REFUSALS, AccessLog, set_up_logging
+from service.telemetry import AccessLog, set_up_logging
 from service.threads import Threads
+from service.watch import newest_migration, open_watch
 from service.web import Web
 
 LONGEST_WINDOW_SECONDS = 60
@@ -107,7 +110,7 @@ ROUTES = [
     # machines
     Route("/livez", status.livez, methods=["GET"]),
     Route("/healthz", status.healthz, methods=["GET"]),
-    Route("/metrics", status.metrics, methods=["GET"]),
+    Route("/metrics", metrics.show, methods=["GET"]),
 ]
 
 PAGES = [
@@ -168,15 +171,18 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             admins=Admins(config.secrets_dir),
             provider_keys=ProviderKeys(config.secrets_dir, config.providers),
             nobody_hash=hash_password(new_password()),
-            checks={},
             web=Web(reload=config.reload),
+            watch=open_watch(config, db, media, threads),
         )
         healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
+        DB_MAX_CONNECTIONS.set(config.db_pool_size)
+        watching = asyncio.create_task(watch_process(db.connections))
         restore = _refuse_shots_on_sigterm(state["intake"])
         try:
             yield state
         finally:
             restore()
+            watching.cancel()
             if healing:
                 healing.cancel()
             threads.shutdown()
@@ -191,7 +197,7 @@ async def find_problems(config: Config) -> list[str]:
         found.append(f"MEDIA_ROOT cannot be used: {error.private}")
     try:
         async with open_database(config.database_url, 1) as db:
-            schema, wanted = await queries.house_schema(db), status.newest_migration()
+            schema, wanted = await queries.house_schema(db), newest_migration()
         if schema != wanted:
             found.append(
                 f"the database has the schema {schema}, this code needs {wanted}: run bin/migrate"

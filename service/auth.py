@@ -10,8 +10,8 @@ from starlette.responses import Response
 from service import bodies, guards, queries, sessions
 from service.crypto import digest
 from service.errors import InvalidCredentials, RateLimited
+from service.meters import LOGINS
 from service.state import State
-from service.telemetry import LOGINS
 from service.throttle import LOGIN, LOGIN_ADDRESS
 
 log = structlog.get_logger()

@@ -13,6 +13,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 MIN_SIGNING_KEY_BYTES = 32
+MIN_TOKEN_LENGTH = 16
+# The package prometheus_client looks for this name when it is imported.
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 T = TypeVar("T")
 
@@ -53,6 +56,7 @@ class Config:
     timezone: str
     session_hours: int
     log_level: str
+    metrics_token: str = field(repr=False)
     providers: Mapping[str, ProviderAccount]
 
 
@@ -75,6 +79,17 @@ def secrets_dir_from_environment() -> Path:
     folder = reader.folder("SECRETS_DIR", "secrets")
     reader.complain()
     return folder
+
+
+def share_metrics(folder: str) -> None:
+    """Have the processes started from here count together, in files under `folder`."""
+    os.environ[SHARED_METRICS] = folder
+
+
+def shared_metrics() -> Path | None:
+    """The folder where several processes count together; None for one that counts alone."""
+    folder = os.environ.get(SHARED_METRICS)
+    return Path(folder) if folder else None
 
 
 def load(environment: Mapping[str, str]) -> Config:
@@ -101,6 +116,7 @@ def load(environment: Mapping[str, str]) -> Config:
         session_hours=read.number("SESSION_HOURS", 12, low=1, high=24 * 7),
         timezone=read.text("TIMEZONE", "UTC", check=_is_timezone),
         log_level=read.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+        metrics_token=read.token("METRICS_TOKEN"),
         providers={
             "gemini": read.account("GEMINI", "https://generativelanguage.googleapis.com"),
             "openai": read.account("OPENAI", "https://api.openai.com"),
@@ -172,6 +188,12 @@ class _Reader:
             rule = f"must be at least {MIN_SIGNING_KEY_BYTES} bytes long (each of its keys)"
             self._problem(name, rule, keys)
         return keys
+
+    def token(self, name: str) -> str:
+        value = self.text(name, "", check=_is_header_text)
+        if value and len(value) < MIN_TOKEN_LENGTH:
+            self._problem(name, f"must be at least {MIN_TOKEN_LENGTH} characters long", value)
+        return value
 
     def account(self, prefix: str, base_url: str) -> ProviderAccount:
         return ProviderAccount(

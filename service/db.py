@@ -160,6 +160,10 @@ class Database:
         """Connections in use now."""
         return self._pool.get_size() - self._pool.get_idle_size()
 
+    def connections(self) -> tuple[int, int]:
+        """Connections in use and at rest."""
+        return self.busy(), self._pool.get_idle_size()
+
     async def _on_some_connection(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
         """After a restart of PostgreSQL the pool may still hold dead connections: a statement
         that only reads is tried once more on another one."""

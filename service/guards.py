@@ -3,6 +3,7 @@
 Guards raise and sit on the routes themselves, inside the error handlers.
 """
 
+import hmac
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -14,6 +15,9 @@ from service.sessions import Session
 from service.state import State
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOOPBACK = ("127.0.0.1", "::1")
+# A proxy in front is on this host too, but speaks for somebody else.
+PASSED_ON = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 
 class SameOrigin:
@@ -85,6 +89,16 @@ def session(request: Request[State]) -> Session:
 def admin(request: Request[State]) -> str:
     """The name of the admin behind a request that passed `AdminOnly`."""
     return session(request).username
+
+
+def is_insider(request: Request[State]) -> bool:
+    """Whether a machine of ours asks: it knows METRICS_TOKEN or, where there is none, it sits on
+    this host with no proxy between."""
+    if token := request.state["config"].metrics_token:
+        given = sessions.bearer(request) or ""
+        return hmac.compare_digest(given.encode(), token.encode())
+    passed_on = any(name in request.headers for name in PASSED_ON)
+    return address(request) in LOOPBACK and not passed_on
 
 
 def address(request: Request[State]) -> str:

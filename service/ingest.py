@@ -16,10 +16,10 @@ from service.errors import (
     SlotNotFound,
 )
 from service.media import Workbench
+from service.meters import CLIENT_CLOSED
 from service.queries import IngestSlot
 from service.shots import MEGABYTE, Shot
 from service.state import State
-from service.telemetry import CLIENT_CLOSED
 from service.throttle import INGEST
 from service.uploads import Upload, boundary_of, receive_upload
 

@@ -34,6 +34,15 @@ EXTENSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """Room on the disk of MEDIA_ROOT, for us."""
+
+    free_bytes: int
+    size_bytes: int
+    free_files: int
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """The folder of one house. Paths in rows are relative to `root`."""
 
@@ -86,6 +95,13 @@ class Media:
         """Free space for us on the disk of MEDIA_ROOT; raises `StorageError`."""
         with disk_errors():
             return shutil.disk_usage(self.root / "temp").free
+
+    def space(self) -> Space:
+        """The disk of MEDIA_ROOT; raises `StorageError`."""
+        with disk_errors():
+            found = os.statvfs(self.root)
+        unit = found.f_frsize
+        return Space(found.f_bavail * unit, found.f_blocks * unit, found.f_favail)
 
     def temp_files(self) -> list[Path]:
         """What lies in `temp/` now."""

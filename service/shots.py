@@ -35,10 +35,10 @@ from service.errors import (
 )
 from service.images import ImageInfo, Photo, inspect, prepare
 from service.media import Workbench
+from service.meters import ADDED_SECONDS, REPLAYS, SHOT_SECONDS, SHOTS, UNSTORED, UPLOAD_SECONDS
 from service.providers.base import Template
 from service.queries import IngestSlot, Job, KeptFile, NewJob, Stages
 from service.state import State
-from service.telemetry import ADDED_SECONDS, REPLAYS, SHOT_SECONDS, SHOTS, UNSTORED
 from service.threads import in_thread
 from service.uploads import MAX_OVERHEAD_BYTES, Progress, Upload, too_large
 
@@ -135,6 +135,7 @@ async def take(request: Request[State], shot: Shot, read: Read) -> Response:
         try:
             shot.upload = await read(shot, bench)
             shot.uploaded = _now()
+            UPLOAD_SECONDS.observe(shot.uploaded - shot.arrived)
             return await _edit(request, shot, shot.upload, bench)
         except PhotoslotError as failure:
             await _file_failure(state, shot, failure)
@@ -451,7 +452,7 @@ def _answer(
     now = _now()
     stages = shot.stages(now)
     SHOTS.labels(shot.slot.id, edited.provider, "done").inc()
-    SHOT_SECONDS.labels(shot.slot.id).observe(now - shot.arrived)
+    SHOT_SECONDS.labels(shot.slot.id, "done").observe(now - shot.arrived)
     ADDED_SECONDS.observe(((stages.queue or 0) + (stages.store or 0)) / 1000)
     headers = answers.headers(request.state["config"].public_base_url, shot.job_id) | {
         "Server-Timing": answers.server_timing(stages),
@@ -475,6 +476,7 @@ async def _file_failure(state: State, shot: Shot, failure: PhotoslotError) -> No
         return
     slot, upload = shot.slot, shot.upload
     SHOTS.labels(slot.id, slot.provider, failure.reason).inc()
+    SHOT_SECONDS.labels(slot.id, failure.outcome).observe(_now() - shot.arrived)
     try:
         await queries.job_fail(
             state["db"],

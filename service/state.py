@@ -1,6 +1,5 @@
 """What lives as long as the process and is handed to every handler as `request.state`."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from service.crypto import PasswordMemory
 from service.db import Database
 from service.errors import Overloaded, ShuttingDown, StorageFull
 from service.media import Media
-from service.telemetry import IN_FLIGHT
+from service.meters import IN_FLIGHT
 from service.threads import Threads
+from service.watch import Watch
 from service.web import Web
 
 
@@ -57,15 +57,6 @@ class Intake:
             raise StorageFull()
 
 
-@dataclass(slots=True)
-class Check:
-    """One check of the house's health: when it began, how the one before it ended."""
-
-    started: float
-    task: asyncio.Task[str]
-    last: str
-
-
 class State(TypedDict):
     """The lifespan's gift to `Request[State]`."""
 
@@ -80,5 +71,5 @@ class State(TypedDict):
     admins: Admins
     provider_keys: ProviderKeys
     nobody_hash: str
-    checks: dict[str, Check]
     web: Web
+    watch: Watch

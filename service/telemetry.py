@@ -1,4 +1,4 @@
-"""What operators see: JSON log lines, the request id, one line per request, Prometheus metrics.
+"""What operators read: JSON log lines, the request id, one line per request.
 
 The access log is a pure ASGI layer, so it sees what really went over the wire. A handler adds to
 its line by putting fields into `scope["line"]`; a shot's line is named `shot`.
@@ -12,42 +12,11 @@ import time
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SILENT = ("/healthz", "/livez", "/metrics")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 MAX_LOGGED_PATH = 200
-
-SHOT_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60)
-ADDED_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
-
-SHOTS = Counter(
-    "photoslot_shots",
-    "Shots by slot, provider and how they ended.",
-    ("slot", "provider", "outcome"),
-)
-REFUSALS = Counter("photoslot_refusals", "Refused requests by reason.", ("reason",))
-SHOT_SECONDS = Histogram(
-    "photoslot_shot_seconds", "Arrival to answer.", ("slot",), buckets=SHOT_BUCKETS
-)
-PROVIDER_SECONDS = Histogram(
-    "photoslot_provider_seconds", "Time at the provider.", ("provider",), buckets=SHOT_BUCKETS
-)
-ADDED_SECONDS = Histogram(
-    "photoslot_added_seconds",
-    "Time of a shot that was neither upload nor provider.",
-    buckets=ADDED_BUCKETS,
-)
-IN_FLIGHT = Gauge("photoslot_in_flight", "Shots being worked on by this process.")
-ATTEMPTS = Counter(
-    "photoslot_attempts", "Provider calls by outcome.", ("provider", "model", "outcome")
-)
-UNSTORED = Counter("photoslot_unstored_results", "Pictures answered but not kept.")
-UNDELIVERED = Counter("photoslot_undelivered_results", "Pictures whose device had gone.")
-REPLAYS = Counter("photoslot_replays", "Retries answered with the picture of the first request.")
-LOGINS = Counter("photoslot_logins", "Tries to sign in by outcome.", ("outcome",))
-CLIENT_CLOSED = Counter("photoslot_client_closed_upload", "Devices that hung up while sending.")
 
 
 def set_up_logging(level: str) -> None:

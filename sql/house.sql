@@ -4,3 +4,67 @@ select migration_id
 from _yoyo_migration
 order by migration_id desc
 limit 1;
+
+-- name: house_now
+-- How the house stands at this moment, for those who watch it: its cleanup, shots whose process seems
+-- to have died, who is shut out, since when a file whose time is over waits for its removal.
+-- $1 grace in seconds after a window
+select
+    house.cleanup_ended_at,
+    house.cleanup_succeeded_at,
+    house.cleanup_seconds,
+    house.cleanup_failures,
+    house.removed_files,
+    house.removed_bytes,
+    house.removed_rows,
+    (
+        select count(*)
+        from job_history
+        where status = 'pending' and deadline_at < now() - make_interval(secs => $1)
+    ) as overdue_shots,
+    (
+        select count(*)
+        from login_throttle
+        where blocked_until > now()
+    ) as shut_out,
+    (
+        select min(expires_at)
+        from media_object
+        where cleaned_at is null and expires_at is not null
+    ) as first_expiry
+from house;
+
+-- name: house_slots
+-- What every slot may do and how much of it is used now.
+-- $1 time zone of the day
+select
+    slot.id,
+    slot.provider,
+    slot.is_active,
+    coalesce(
+        slot.sync_response_seconds,
+        (select value::integer from settings where key = 'sync_response_seconds')
+    ) as window_seconds,
+    slot.max_in_flight,
+    (
+        select count(*)
+        from job_history
+        where slot_id = slot.id and status = 'pending' and deadline_at > now()
+    ) as in_flight,
+    slot.daily_limit,
+    (
+        select count(*)
+        from (
+            select 1
+            from job_history
+            where
+                slot_id = slot.id
+                and slot.daily_limit is not null
+                and created_at >= date_trunc('day', now(), $1)
+                and deadline_at is not null
+                and status <> 'failed'
+            limit slot.daily_limit
+        ) as counted
+    ) as shots_today
+from slot
+order by slot.id;

@@ -15,17 +15,18 @@ SERVICE = ROOT / "service"
 
 # A module imports from the floors below its own, never from its own or one above.
 FLOORS = (
-    ("config", "errors", "telemetry", "threads", "throttle"),
+    ("config", "errors", "glance", "meters", "telemetry", "threads", "throttle"),
     ("crypto", "db", "images", "media", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
-    ("lifeline", "sessions", "state"),
+    ("lifeline", "sessions", "watch"),
+    ("state",),
     ("bodies", "cleaning"),
     ("answers", "guards", "plans"),
     ("handouts",),
     ("shots",),
     (
-        *("auth", "catalog", "gallery", "ingest", "journal", "pages", "results", "settings"),
-        *("slots", "stats", "status", "templates"),
+        *("auth", "catalog", "gallery", "ingest", "journal", "metrics", "pages", "results"),
+        *("settings", "slots", "stats", "status", "templates"),
     ),
     ("layers", "server"),
     ("app",),
@@ -42,7 +43,7 @@ DOORS = {
     "PIL": {"images"},
     "pillow_heif": {"images"},
     "python_multipart": {"uploads"},
-    "prometheus_client": {"telemetry", "status"},
+    "prometheus_client": {"meters", "metrics"},
     "uvicorn": {"server", "__main__"},
 }
 SQL = re.compile(r"\b(select\s.+\sfrom|insert\s+into|update\s.+\sset|delete\s+from)\s", re.I | re.S)

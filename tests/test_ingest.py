@@ -355,7 +355,7 @@ def test_the_counters_move_with_a_shot(camera: Camera, house: House) -> None:
     expected = {
         'photoslot_shots_total{outcome="done",provider="gemini",slot="slot-004"}': 1,
         f'photoslot_attempts_total{{model="{MODEL}",outcome="ok",provider="gemini"}}': 1,
-        'photoslot_shot_seconds_count{slot="slot-004"}': 1,
+        'photoslot_shot_seconds_count{slot="slot-004",status="done"}': 1,
         'photoslot_provider_seconds_count{provider="gemini"}': 1,
         "photoslot_added_seconds_count": 1,
         "photoslot_in_flight": 0,

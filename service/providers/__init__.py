@@ -25,9 +25,9 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.images import ImageInfo, Photo, inspect, without_metadata
+from service.meters import count_attempt
 from service.providers import gemini
 from service.providers.base import Order, Picture, Provider, Template, Turn
-from service.telemetry import ATTEMPTS, PROVIDER_SECONDS
 from service.threads import in_thread
 
 REGISTRY: Mapping[str, Provider] = {provider.name: provider for provider in (gemini.PROVIDER,)}
@@ -131,8 +131,7 @@ async def edit(
     finally:
         attempt = _attempt(plan, started, picture, failure)
         attempts.append(attempt)
-        PROVIDER_SECONDS.labels(attempt.provider).observe(attempt.ms / 1000)
-        ATTEMPTS.labels(attempt.provider, attempt.model, attempt.outcome).inc()
+        count_attempt(**asdict(attempt))
 
 
 async def _usable(data: bytes, threads: ThreadPoolExecutor) -> tuple[bytes, ImageInfo]:

@@ -12,7 +12,11 @@ from service.queries.audit import (
     audit_page,
 )
 from service.queries.house import (
+    HouseNow,
+    SlotUse,
+    house_now,
     house_schema,
+    house_slots,
     worker_lifeline,
     workers_alive,
 )
@@ -128,6 +132,7 @@ __all__ = [
     "Claim",
     "ExpiredFile",
     "GalleryRow",
+    "HouseNow",
     "INTERRUPT_GRACE_SECONDS",
     "IngestSlot",
     "Job",
@@ -148,6 +153,7 @@ __all__ = [
     "Share",
     "Slot",
     "SlotNow",
+    "SlotUse",
     "SlotVersion",
     "Stages",
     "Storage",
@@ -156,7 +162,9 @@ __all__ = [
     "audit_add",
     "audit_page",
     "gallery_page",
+    "house_now",
     "house_schema",
+    "house_slots",
     "job_by_id",
     "job_claim",
     "job_fail",

@@ -1,9 +1,43 @@
-"""The processes of the house, and its schema."""
+"""The house itself: its processes, its schema, how it stands."""
+
+from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
 from service.db import Database, Session
-from service.queries.jobs import SETTLED_SECONDS
+from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class HouseNow:
+    """The last cleanup (`removed_*` by all of them together), shots that nobody seems to work on,
+    subjects shut out for failed passwords, and the first time of a file that is still there."""
+
+    cleanup_ended_at: datetime | None
+    cleanup_succeeded_at: datetime | None
+    cleanup_seconds: float
+    cleanup_failures: int
+    removed_files: int
+    removed_bytes: int
+    removed_rows: int
+    overdue_shots: int
+    shut_out: int
+    first_expiry: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUse:
+    """What a slot may do and how much of it is used; `shots_today` only counts under a limit."""
+
+    id: str
+    provider: str
+    is_active: bool
+    window_seconds: int
+    max_in_flight: int
+    in_flight: int
+    daily_limit: int | None
+    shots_today: int
 
 
 async def worker_lifeline(session: Session, worker: int) -> None:
@@ -25,3 +59,15 @@ async def house_schema(db: Database) -> str | None:
     except asyncpg.UndefinedTableError:
         return None
     return migration
+
+
+async def house_now(db: Database) -> HouseNow:
+    """How the house stands."""
+    row = await db.one("house_now", INTERRUPT_GRACE_SECONDS)
+    assert row is not None
+    return HouseNow(**row)
+
+
+async def house_slots(db: Database, timezone: str) -> list[SlotUse]:
+    """Every slot's limits and use; a day begins at midnight in `timezone`."""
+    return [SlotUse(**row) for row in await db.many("house_slots", timezone)]

@@ -1,0 +1,4 @@
+set local lock_timeout = '3s';
+
+drop index login_throttle_blocked;
+drop table house;

@@ -1,0 +1,51 @@
+"""Looking at something slow on behalf of many who ask."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+PATIENCE_SECONDS = 0.02
+SILENT_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+class Glance(Generic[T]):
+    """The outcome of the last look at something.
+
+    Who asks when it is older than `fresh_seconds` sets off a new look, waits for it for a moment
+    and otherwise takes the outcome before; nobody looks twice at a time. A look that has not come
+    back after SILENT_SECONDS counts as `silent`."""
+
+    def __init__(
+        self, look: Callable[[], Awaitable[T]], *, fresh_seconds: float, silent: T
+    ) -> None:
+        self._look = look
+        self._fresh_seconds = fresh_seconds
+        self._silent = silent
+        self._task: asyncio.Future[T] | None = None
+        self._started = 0.0
+        self._last: T | None = None
+
+    async def now(self) -> T:
+        """The outcome; the first to ask waits for it."""
+        task = self._looking()
+        patience = SILENT_SECONDS if self._last is None else PATIENCE_SECONDS
+        await asyncio.wait([task], timeout=patience)
+        if task.done():
+            self._last = task.result()
+        elif self._last is None or self._age() >= SILENT_SECONDS:
+            self._last = self._silent
+        return self._last
+
+    def _looking(self) -> "asyncio.Future[T]":
+        """The look under way, or the last one while it is fresh."""
+        task = self._task
+        if task is None or (task.done() and self._age() >= self._fresh_seconds):
+            self._last = task.result() if task else None
+            self._started = asyncio.get_running_loop().time()
+            task = self._task = asyncio.ensure_future(self._look())
+        return task
+
+    def _age(self) -> float:
+        return asyncio.get_running_loop().time() - self._started
