@@ -132,6 +132,10 @@ def _plan_errors(plan: Mapping[str, Any], prefix: str) -> list[dict[str, str]]:
         known = ", ".join(sorted(driver.operations))
         return [_error(f"{prefix}operation", f"Unknown operation; {driver.name} has {known}")]
     errors = _struct_errors(plan["settings"], operation.settings, f"{prefix}settings")
+    if not errors:
+        settings = msgspec.convert(plan["settings"], operation.settings)
+        faults = driver.check(settings, 1 + len(plan["templates"]))
+        errors = [_error(f"{prefix}{path}", message) for path, message in faults]
     return errors + _role_errors(plan["templates"], operation, f"{prefix}templates")
 
 

@@ -1,6 +1,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from rig import free_port
 from service.config import ProviderAccount
 from service.errors import (
     ContentBlocked,
-    PayloadTooLarge,
     ProviderAuth,
     ProviderBadResponse,
     ProviderError,
@@ -26,7 +26,8 @@ from service.errors import (
 )
 from service.images import Photo
 from service.providers.base import Order, Picture, Template
-from service.providers.gemini import DEFAULT_MODEL, MAX_INLINE_BYTES, Settings, edit, ping
+from service.providers.gemini import PROVIDER, edit, ping
+from service.providers.gemini_settings import DEFAULT_MODEL, Settings
 from service.providers.wire import MAX_ANSWER_BYTES, AsBase64, Body, open_client
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.anyio
 BASE = "http://gemini.example"
 ACCOUNT = ProviderAccount(BASE, "the-secret-key")
 PROMPT = "Warm evening light."
+CATEGORIES = ["HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT"]
 # Loop time no test reaches.
 FAR = 1e9
 URL = f"{BASE}/v1beta/models/{DEFAULT_MODEL}:generateContent"
@@ -59,10 +61,11 @@ def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
     return Photo(path, mime, 640, 480, len(data))
 
 
-def order(photo: Photo, *templates: Photo, **settings: Any) -> Order:
+def order(
+    photo: Photo, *templates: Template, operation: str = "image_edit", **settings: Any
+) -> Order:
     typed = msgspec.convert({"prompt": PROMPT} | settings, Settings)
-    used = [Template("style", template) for template in templates]
-    return Order("image_edit", typed, photo, used, FAR, link=lambda photo: photo.path.name)
+    return Order(operation, typed, photo, templates, FAR, link=lambda photo: photo.path.name)
 
 
 def image(data: bytes = DRAWN, mime: str | None = "image/jpeg", **more: Any) -> dict[str, Any]:
@@ -97,9 +100,15 @@ async def test_it_sends_the_order_as_gemini_wants_it(
     assert int(request.headers["content-length"]) == len(request.content)
     assert "transfer-encoding" not in request.headers
     assert "authorization" not in request.headers
+    guidance = "Edit the photo. Image 1: the photo. Answer with the finished image only."
+    texts = [{"text": guidance}, {"text": PROMPT}]
     assert json.loads(request.content) == {
-        "contents": [{"role": "user", "parts": [image(photos.jpeg()), {"text": PROMPT}]}],
+        "contents": [{"role": "user", "parts": [image(photos.jpeg()), *texts]}],
         "generationConfig": {"responseModalities": ["TEXT", "IMAGE"]},
+        "safetySettings": [
+            {"category": f"HARM_CATEGORY_{category}", "threshold": "BLOCK_ONLY_HIGH"}
+            for category in CATEGORIES
+        ],
     }
 
 
@@ -107,7 +116,7 @@ async def test_it_sends_everything_a_slot_can_set(
     client: httpx.AsyncClient, photo: Photo, tmp_path: Path, httpx_mock: HTTPXMock
 ) -> None:
     httpx_mock.add_response(json=answer(image()))
-    style = photo_of(tmp_path / "style", photos.png(), "image/png")
+    wall = photo_of(tmp_path / "wall", photos.png(), "image/png")
     face = photo_of(tmp_path / "face", photos.webp(), "image/webp")
     prompt = 'Day "one"\n\\ день 🖼 \u2028 </script>'
 
@@ -115,27 +124,37 @@ async def test_it_sends_everything_a_slot_can_set(
         client,
         ACCOUNT,
         order(
-            *(photo, style, face),
+            *(photo, Template("face", face), Template("background", wall)),
+            operation="identity_transfer",
             prompt=prompt,
             model="gemini-3-pro-image",
             aspect_ratio="3:4",
             image_size="2K",
+            safety_sexually_explicit="BLOCK_LOW_AND_ABOVE",
         ),
     )
 
     [request] = httpx_mock.get_requests()
     assert request.url.path == "/v1beta/models/gemini-3-pro-image:generateContent"
     sent = json.loads(request.content)
+    guidance = (
+        "Give the person in the photo the given face. Image 1: the photo. Image 2: the face. "
+        "Image 3: the background. Answer with the finished image only."
+    )
     assert sent["contents"][0]["parts"] == [
         image(photos.jpeg()),
-        image(photos.png(), "image/png"),
         image(photos.webp(), "image/webp"),
+        image(photos.png(), "image/png"),
+        {"text": guidance},
         {"text": prompt},
     ]
     assert sent["generationConfig"] == {
         "responseModalities": ["TEXT", "IMAGE"],
         "imageConfig": {"aspectRatio": "3:4", "imageSize": "2K"},
     }
+    assert [setting["threshold"] for setting in sent["safetySettings"]] == [
+        *("BLOCK_ONLY_HIGH", "BLOCK_ONLY_HIGH", "BLOCK_LOW_AND_ABOVE", "BLOCK_ONLY_HIGH")
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 3 * 128 * 1024 - 1, 3 * 128 * 1024, 3 * 128 * 1024 + 1])
@@ -148,18 +167,6 @@ async def test_a_streamed_photo_is_the_base64_of_the_whole(size: int, tmp_path: 
         sent = b"".join([block async for block in body])
         assert sent == b"<" + base64.b64encode(path.read_bytes()) + b">"
         assert len(sent) == body.length
-
-
-async def test_a_photo_too_large_for_one_request_is_not_sent(
-    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
-) -> None:
-    with photo.path.open("r+b") as file:
-        file.truncate(MAX_INLINE_BYTES // 4 * 3)
-
-    with pytest.raises(PayloadTooLarge, match="max_side_px"):
-        await edit(client, ACCOUNT, order(photo))
-
-    assert httpx_mock.get_requests() == []
 
 
 async def take(
@@ -198,6 +205,29 @@ async def test_a_picture_of_a_known_model_has_its_estimated_price(
     assert picture.cost_microusd == round(dollars * 1e6)
 
 
+@pytest.mark.parametrize(
+    ("usage", "dollars"),
+    [
+        ({"candidatesTokenCount": 1120}, 1120 * 30e-6),
+        ({"candidatesTokenCount": 1120, "candidatesTokensDetails": None}, 1120 * 30e-6),
+        ({"candidatesTokenCount": 0, "promptTokenCount": 1000}, 1000 * 1.5e-6),
+        ({"promptTokenCount": 1000}, None),
+        ({"candidatesTokenCount": "1120"}, None),
+        ({}, None),
+    ],
+)
+async def test_a_price_is_estimated_from_the_figures_there_are(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    usage: dict[str, Any],
+    dollars: float | None,
+) -> None:
+    picture = await take(client, photo, httpx_mock, json=answer(image(), usageMetadata=usage))
+
+    assert picture.cost_microusd == (None if dollars is None else round(dollars * 1e6))
+
+
 async def test_without_usage_and_model_it_names_what_was_ordered(
     client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
 ) -> None:
@@ -216,12 +246,13 @@ async def test_without_usage_and_model_it_names_what_was_ordered(
         [{"text": "hm", "thought": True}, image(OTHER, thought=True), image()],
         [image(), image(OTHER, thought=True)],
         [image(thought=False), {"inlineData": {"mimeType": "text/plain", "data": "eA=="}}],
+        [image(OTHER), image(), {"inlineData": {"mimeType": "image/png", "data": "%%%"}}],
         [image(mime="image/png")],
         [image(), {}],
     ],
     ids=[
         *("alone", "after text", "before text", "drafts", "thoughts", "thought last"),
-        *("text file last", "wrong type", "empty part"),
+        *("text file last", "unreadable last", "wrong type", "empty part"),
     ],
 )
 async def test_the_last_picture_that_is_no_thought_is_the_one(
@@ -261,18 +292,22 @@ async def test_base64_may_be_spelt_in_every_way_json_allows(
 
 BLOCKED = [
     *("SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "IMAGE_PROHIBITED_CONTENT", "BLOCKLIST"),
-    *("SPII", "RECITATION", "IMAGE_RECITATION", "ESCALATION", "LANGUAGE", "IMAGE_OTHER"),
+    *("SPII", "RECITATION", "IMAGE_RECITATION", "ESCALATION", "LANGUAGE"),
 ]
 CUT = [
     *("MAX_TOKENS", "CONTINUATION", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"),
     *("TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
 ]
-REFUSED_REASONS: list[tuple[str | None, type[ProviderFailure]]] = [
-    *((reason, ContentBlocked) for reason in BLOCKED),
-    *((reason, ProviderBadResponse) for reason in CUT),
-    *((reason, ProviderError) for reason in ("OTHER", "MALFORMED_RESPONSE", "SOMETHING_NEW")),
-    *((reason, ProviderNoImage) for reason in ("NO_IMAGE", "STOP", "", None)),
-    ("PUP_LIMITED_DISABLED", ProviderAuth),
+EMPTY = ["NO_IMAGE", "STOP", "", "FINISH_REASON_UNSPECIFIED", None]
+ODD = ["OTHER", "MALFORMED_RESPONSE", "MODEL_ARMOR", "SOMETHING_NEW"]
+# Finish reason, what it is to us, how often the same order is worth another call.
+REFUSED_REASONS: list[tuple[str | None, type[ProviderFailure], int]] = [
+    *((reason, ContentBlocked, 0) for reason in BLOCKED),
+    ("IMAGE_OTHER", ContentBlocked, 1),
+    *((reason, ProviderBadResponse, 0) for reason in CUT),
+    *((reason, ProviderError, 1) for reason in ODD),
+    *((reason, ProviderNoImage, 2) for reason in EMPTY),
+    ("PUP_LIMITED_DISABLED", ProviderAuth, 0),
 ]
 NOTHING: dict[str, dict[str, Any]] = {
     "no content": {},
@@ -287,20 +322,21 @@ NOTHING: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("nothing", NOTHING.values(), ids=NOTHING)
-@pytest.mark.parametrize(("finish", "kind"), REFUSED_REASONS)
+@pytest.mark.parametrize(("finish", "kind", "repeats"), REFUSED_REASONS)
 async def test_without_a_picture_the_finish_reason_tells_why(
     client: httpx.AsyncClient,
     photo: Photo,
     httpx_mock: HTTPXMock,
     finish: str | None,
     kind: type[ProviderFailure],
+    repeats: int,
     nothing: dict[str, Any],
 ) -> None:
     with pytest.raises(ProviderFailure) as raised:
         await take(client, photo, httpx_mock, json=empty(finish, **nothing))
 
     assert type(raised.value) is kind
-    assert raised.value.maybe_billed
+    assert (raised.value.repeats, raised.value.maybe_billed) == (repeats, True)
     assert f"finishReason {finish}" in (raised.value.private or "")
 
 
@@ -327,6 +363,7 @@ async def test_a_blocked_prompt_is_blocked_content(
         await take(client, photo, httpx_mock, json={"promptFeedback": {"blockReason": reason}})
 
     assert raised.value.private == f"blockReason {reason}"
+    assert (raised.value.repeats, raised.value.maybe_billed) == (0, True)
 
 
 BAD_KEY = {
@@ -339,31 +376,58 @@ LOCATION = "User location is not supported for the API use."
 BILLING = "The free tier is not available; please enable billing on your project."
 NOT_ACTIVE = "The File abc is not in an ACTIVE state and usage is not allowed."
 DEADLINE = "Manually set deadline 5s is too short. Minimum allowed deadline is 10s."
-PER_DAY = {
-    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel", "quotaValue": "0"}],
-}
 LEAKED = "Your API key was reported as leaked. Please use another API key."
-REFUSALS: list[tuple[int, dict[str, Any], type[ProviderFailure]]] = [
-    (400, error(400, "INVALID_ARGUMENT", "API key not valid.", BAD_KEY), ProviderAuth),
-    (400, error(400, "FAILED_PRECONDITION", LOCATION), ProviderAuth),
-    (400, error(400, "FAILED_PRECONDITION", BILLING), ProviderAuth),
-    (400, error(400, "FAILED_PRECONDITION", NOT_ACTIVE), ProviderError),
-    (400, error(400, "INVALID_ARGUMENT", 'Unknown name "x"'), ProviderError),
-    (400, error(400, "INVALID_ARGUMENT", DEADLINE), ProviderError),
-    (401, error(401, "UNAUTHENTICATED"), ProviderAuth),
-    (403, error(403, "PERMISSION_DENIED", LEAKED), ProviderAuth),
-    (404, error(404, "NOT_FOUND", "models/x is not found"), ProviderError),
-    (413, error(413, "INVALID_ARGUMENT"), ProviderError),
-    (429, error(429, "RESOURCE_EXHAUSTED", "quota", PER_DAY), ProviderQuota),
-    (429, error(429, "RESOURCE_EXHAUSTED"), ProviderQuota),
-    (500, error(500, "INTERNAL"), ProviderUnavailable),
-    (503, error(503, "UNAVAILABLE", "The model is overloaded."), ProviderUnavailable),
-    (504, error(504, "DEADLINE_EXCEEDED"), ProviderTimeout),
+
+
+def exhausted(quota: str, message: str = "quota", delay: str | None = None) -> dict[str, Any]:
+    rpc = "type.googleapis.com/google.rpc."
+    violation = {"quotaId": f"GenerateRequests{quota}PerProjectPerModel", "quotaValue": "10"}
+    details = [{"@type": f"{rpc}QuotaFailure", "violations": [violation]}]
+    if delay:
+        details.append({"@type": f"{rpc}RetryInfo", "retryDelay": delay})
+    return error(429, "RESOURCE_EXHAUSTED", message, *details)
+
+
+# Status, body, what it is to us, how often to repeat it, after how many seconds.
+REFUSALS: list[tuple[int, dict[str, Any], type[ProviderFailure], int, float | None]] = [
+    (400, error(400, "INVALID_ARGUMENT", "API key not valid.", BAD_KEY), ProviderAuth, 0, None),
+    (400, error(400, "FAILED_PRECONDITION", LOCATION), ProviderAuth, 0, None),
+    (400, error(400, "FAILED_PRECONDITION", BILLING), ProviderAuth, 0, None),
+    (400, error(400, "FAILED_PRECONDITION", NOT_ACTIVE), ProviderError, 1, None),
+    (400, error(400, "FAILED_PRECONDITION", "Something else."), ProviderError, 0, None),
+    (400, error(400, "INVALID_ARGUMENT", 'Unknown name "location"'), ProviderError, 0, None),
+    (400, error(400, "INVALID_ARGUMENT", DEADLINE), ProviderError, 0, None),
+    (
+        400,
+        error(400, "INVALID_ARGUMENT", "The prompt says API_KEY_INVALID"),
+        ProviderError,
+        0,
+        None,
+    ),
+    (401, error(401, "UNAUTHENTICATED"), ProviderAuth, 0, None),
+    (403, error(403, "PERMISSION_DENIED", LEAKED), ProviderAuth, 0, None),
+    (404, error(404, "NOT_FOUND", "models/x is not found"), ProviderError, 0, None),
+    (408, error(408, "CANCELLED"), ProviderUnavailable, 1, None),
+    (413, error(413, "INVALID_ARGUMENT"), ProviderError, 0, None),
+    (429, exhausted("PerMinute", delay="37s"), ProviderQuota, 1, 37),
+    (429, exhausted("PerMinute", delay="1.5s"), ProviderQuota, 1, 1.5),
+    (429, exhausted("PerMinute", delay="soon"), ProviderQuota, 0, None),
+    (429, exhausted("PerMinute"), ProviderQuota, 0, None),
+    (429, exhausted("PerMinute", "limit: 0, model: x", "37s"), ProviderQuota, 0, 37),
+    (429, exhausted("PerMinute", "limit: 05, model: x", "37s"), ProviderQuota, 1, 37),
+    (429, exhausted("PerMinute", "free_tier_requests", "37s"), ProviderQuota, 0, 37),
+    (429, exhausted("PerDay", delay="38400s"), ProviderQuota, 0, 38400),
+    (429, error(429, "RESOURCE_EXHAUSTED"), ProviderQuota, 0, None),
+    (499, error(499, "CANCELLED"), ProviderError, 0, None),
+    (500, error(500, "INTERNAL"), ProviderUnavailable, 2, None),
+    (502, error(502, "UNAVAILABLE"), ProviderUnavailable, 1, None),
+    (503, error(503, "UNAVAILABLE", "The model is overloaded."), ProviderUnavailable, 2, None),
+    (504, error(504, "DEADLINE_EXCEEDED"), ProviderTimeout, 1, None),
+    (504, error(504, "UNAVAILABLE"), ProviderUnavailable, 1, None),
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "kind"), REFUSALS)
+@pytest.mark.parametrize(("status", "body", "kind", "repeats", "wait"), REFUSALS)
 @pytest.mark.parametrize("wrapped", [False, True], ids=["object", "list of one"])
 async def test_every_refusal_has_its_reason(
     client: httpx.AsyncClient,
@@ -372,15 +436,49 @@ async def test_every_refusal_has_its_reason(
     status: int,
     body: dict[str, Any],
     kind: type[ProviderFailure],
+    repeats: int,
+    wait: float | None,
     wrapped: bool,
 ) -> None:
     with pytest.raises(ProviderFailure) as raised:
         await take(client, photo, httpx_mock, status_code=status, json=[body] if wrapped else body)
 
     assert type(raised.value) is kind
-    assert not raised.value.maybe_billed or status == 504
+    assert (raised.value.repeats, raised.value.wait_seconds) == (repeats, wait)
+    assert not raised.value.maybe_billed
     assert f"HTTP {status} {body['error']['status']}" in (raised.value.private or "")
     assert "the-secret-key" not in (raised.value.private or "")
+
+
+@pytest.mark.parametrize(
+    ("header", "wait", "repeats"),
+    [("50", 50, 1), ("2", 37, 1), ("Thu, 01 Jan 1970 00:00:00 GMT", 37, 1), ("later", 37, 1)],
+)
+async def test_of_two_times_to_wait_the_larger_counts(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    header: str,
+    wait: float,
+    repeats: int,
+) -> None:
+    body = exhausted("PerMinute", delay="37s")
+
+    with pytest.raises(ProviderQuota) as raised:
+        headers = {"Retry-After": header}
+        await take(client, photo, httpx_mock, status_code=429, json=body, headers=headers)
+
+    assert (raised.value.wait_seconds, raised.value.repeats) == (wait, repeats)
+
+
+@pytest.mark.parametrize("details", ["text", {"a": 1}, [1, "x", None, {"@type": 3}], None])
+async def test_details_of_any_shape_do_no_harm(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, details: Any
+) -> None:
+    body = {"error": {"status": "RESOURCE_EXHAUSTED", "details": details}}
+
+    with pytest.raises(ProviderQuota):
+        await take(client, photo, httpx_mock, status_code=429, json=body)
 
 
 PAGE = "<html><h1>502 Bad Gateway</h1></html>"
@@ -597,3 +695,46 @@ async def test_a_ping_that_reaches_nobody_is_a_bad_pulse(client: httpx.AsyncClie
     account = ProviderAccount(f"http://127.0.0.1:{free_port()}", "key")
 
     assert (await ping(client, account, DEFAULT_MODEL)).reason == "provider_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "images", "path"),
+    [
+        (DEFAULT_MODEL, {"aspect_ratio": "1:8", "image_size": "4K"}, 14, None),
+        (DEFAULT_MODEL, {"image_size": "512"}, 1, "settings.image_size"),
+        (DEFAULT_MODEL, {}, 15, "templates"),
+        ("gemini-3-pro-image", {"aspect_ratio": "1:8"}, 1, "settings.aspect_ratio"),
+        ("gemini-3.1-flash-lite-image", {"image_size": "2K"}, 1, "settings.image_size"),
+        ("gemini-2.5-flash-image", {"aspect_ratio": "21:9"}, 3, None),
+        ("gemini-2.5-flash-image", {"image_size": "1K"}, 1, "settings.image_size"),
+        ("gemini-2.5-flash-image", {}, 4, "templates"),
+        ("gemini-2.5-flash-image-preview", {}, 1, "settings.model"),
+        ("gemini-9-of-the-future", {"aspect_ratio": "1:8", "image_size": "512"}, 20, None),
+    ],
+)
+def test_what_a_model_does_not_take_is_found(
+    model: str, settings: dict[str, Any], images: int, path: str | None
+) -> None:
+    typed = msgspec.convert({"prompt": "x", "model": model} | settings, Settings)
+
+    assert [at for at, _ in PROVIDER.check(typed, images)] == ([path] if path else [])
+
+
+def test_every_setting_has_words_for_a_form() -> None:
+    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]
+
+    for name, field in schema["properties"].items():
+        assert field["title"] and field["description"], name
+
+
+async def test_a_ping_tells_when_a_model_ends(
+    client: httpx.AsyncClient, httpx_mock: HTTPXMock
+) -> None:
+    httpx_mock.add_response(json=LISTED)
+    httpx_mock.add_response(status_code=404, json=GONE)
+
+    working = await ping(client, ACCOUNT, "gemini-2.5-flash-image")
+    gone = await ping(client, ACCOUNT, "gemini-3-pro-image-preview")
+
+    assert (working.ok, working.shutdown_date) == (True, date(2026, 10, 2))
+    assert (gone.ok, gone.shutdown_date) == (False, date(2026, 6, 25))

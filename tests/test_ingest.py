@@ -168,7 +168,7 @@ def test_the_provider_gets_the_photo_prepared_and_the_prompt(
 
     [call] = sandbox.calls()
     assert call["prompt"] == 'Make it «снег» & 5 > 3 "now"\n'
-    assert call["parts"] == ["image", "text"]
+    assert call["parts"] == ["image", "text", "text"]
     [sent] = call["images"]
     assert (sent["mime"], sent["width"], sent["height"]) == ("image/jpeg", 1365, 2048)
     assert (sent["orientation"], sent["exif"], sent["gps"]) == (1, False, False)

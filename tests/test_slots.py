@@ -226,6 +226,25 @@ def test_of_two_admins_at_once_one_is_refused(admin: Admin, colleague: Admin) ->
         ({"settings": {"prompt": "x", "model": "../admin"}}, ["settings.model"]),
         ({"settings": {"prompt": "x", "image_size": "8K"}}, ["settings.image_size"]),
         ({"settings": {"prompt": "x", "aspect_ratio": "5:1"}}, ["settings.aspect_ratio"]),
+        ({"settings": {"prompt": "x", "image_size": "512"}}, ["settings.image_size"]),
+        (
+            {"settings": {"prompt": "x", "model": "gemini-3-pro-image-preview"}},
+            ["settings.model"],
+        ),
+        (
+            {
+                "fallback": {
+                    "provider": "gemini",
+                    "operation": "image_edit",
+                    "settings": {
+                        "prompt": "x",
+                        "model": "gemini-3-pro-image",
+                        "aspect_ratio": "1:8",
+                    },
+                }
+            },
+            ["fallback.settings.aspect_ratio"],
+        ),
         ({"settings": []}, ["settings"]),
         ({"settings": None}, ["settings"]),
         ({"templates": {}}, ["templates"]),

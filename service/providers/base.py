@@ -1,6 +1,6 @@
 """The words all drivers share: what is ordered, what came back, what a provider can do."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -91,6 +91,16 @@ class Pulse:
         return cls(False, failure.reason, details=failure.private)
 
 
+# Where in a plan something does not fit, such as `settings.image_size` or `templates`, and why.
+Fault = tuple[str, str]
+
+
+def takes_all(settings: msgspec.Struct, images: int) -> Iterable[Fault]:
+    """The check of a provider whose settings say everything by their types."""
+    return ()
+
+
+Check = Callable[[msgspec.Struct, int], Iterable[Fault]]
 Edit = Callable[[httpx.AsyncClient, ProviderAccount, Order], Awaitable[Picture]]
 Ping = Callable[[httpx.AsyncClient, ProviderAccount, str], Awaitable[Pulse]]
 
@@ -100,7 +110,9 @@ class Provider:
     """A driver: what it can do, and the picture types it takes (MIME).
 
     `edit` runs an order. `ping` asks for key, reach and a model by its id, costs nothing and gives
-    every `ProviderFailure` as a `Pulse`; whoever calls it limits its time."""
+    every `ProviderFailure` as a `Pulse`; whoever calls it limits its time. `check` finds what the
+    types of the settings cannot tell, given the number of images, the photo among them: what one
+    model takes and another does not."""
 
     name: str
     edit: Edit
@@ -108,3 +120,4 @@ class Provider:
     operations: Mapping[str, Operation]
     accepts: frozenset[str]
     model_of: Callable[[msgspec.Struct], str]
+    check: Check = takes_all

@@ -1,11 +1,13 @@
-"""Google Gemini: `generateContent` with the photo inline.
+"""Google Gemini: `generateContent` with the photo inline, or lent when it is too large for that.
 
-Wire facts are those of the Gemini API reference (generateContent, image generation guide, error
-table, all of 2026) unless a comment names another source.
+Wire facts are those of the Gemini API reference (generateContent, image generation guide, all of
+2026) unless a comment names another source.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -13,65 +15,34 @@ import msgspec
 from service.config import ProviderAccount
 from service.errors import (
     ContentBlocked,
-    PayloadTooLarge,
-    ProviderAuth,
     ProviderBadResponse,
     ProviderError,
     ProviderFailure,
-    ProviderNoImage,
-    ProviderQuota,
-    ProviderTimeout,
-    ProviderUnavailable,
 )
+from service.images import Photo
 from service.providers.base import Operation, Order, Picture, Provider, Pulse
-from service.providers.wire import (
-    MAX_QUOTED,
-    Answer,
-    AsBase64,
-    Body,
-    decode_base64,
-    get,
-    maybe_billed,
-    post,
+from service.providers.gemini_files import lent, too_large
+from service.providers.gemini_refusals import no_image, refusal
+from service.providers.gemini_settings import (
+    Settings,
+    check,
+    cost_microusd,
+    model_of,
+    shutdown_date,
+    tokens,
 )
+from service.providers.wire import Answer, AsBase64, Body, Slice, decode_base64, get, post
 
 API_VERSION = "v1beta"
-DEFAULT_MODEL = "gemini-nano-banana-2.1"
-# 100 MB a request, counted as base64, with room for the text.
-MAX_INLINE_BYTES = 95 * 1000**2
-MAX_PROMPT = 16_000
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars per million tokens."""
-
-    prompt: float
-    text: float
-    image: float
-
-
-# Google's price page of autumn 2026. Estimates: an unknown model has no price here.
-PRICES = {
-    "gemini-nano-banana-2.1": Price(1.5, 7.5, 30),
-    "gemini-3-pro-image": Price(2, 12, 120),
-    "gemini-3.1-flash-lite-image": Price(0.25, 0.25, 30),
-    "gemini-2.5-flash-image": Price(0.3, 2.5, 30),
+# What an operation wants done, in words: the wire knows only images and text.
+WISHES = {
+    "image_edit": "Edit the photo.",
+    "style_transfer": "Redraw the photo in the given style.",
+    "identity_transfer": "Give the person in the photo the given face.",
 }
-
-Ratio = Literal[
-    "1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9",
-    "1:4", "4:1", "1:8", "8:1",
-]  # fmt: skip
-
-
-class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Settings of every operation. Without a ratio the result follows the photo."""
-
-    prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PROMPT)]
-    model: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{1,80}$")] = DEFAULT_MODEL
-    aspect_ratio: Ratio | None = None
-    image_size: Literal["512", "1K", "2K", "4K"] | None = None
+# Asked to write or explain something, models now and then answer in words alone.
+IMAGE_ONLY = "Answer with the finished image only."
+SAFETY = "safety_"
 
 
 class _Inline(msgspec.Struct, rename="camel"):
@@ -110,33 +81,20 @@ class _Listed(msgspec.Struct, rename="camel"):
     supported_generation_methods: list[str] = []
 
 
-BLOCKED = frozenset(
-    {
-        *("SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "IMAGE_PROHIBITED_CONTENT", "BLOCKLIST"),
-        *("SPII", "RECITATION", "IMAGE_RECITATION", "ESCALATION", "LANGUAGE", "IMAGE_OTHER"),
-    }
-)
-EMPTY = frozenset({None, "", "STOP", "NO_IMAGE", "FINISH_REASON_UNSPECIFIED"})
-CUT = frozenset(
-    {
-        *("MAX_TOKENS", "CONTINUATION", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"),
-        *("TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
-    }
-)
-
-
 async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order) -> Picture:
-    """Have Gemini edit one photo. Raises `ProviderFailure`, or `PayloadTooLarge` for a photo that
-    does not fit into one request."""
-    settings = msgspec.convert(order.settings, Settings, from_attributes=True)
-    answer = await post(
-        client,
-        f"{account.base_url}/{API_VERSION}/models/{settings.model}:generateContent",
-        _body(settings, order),
-        {"x-goog-api-key": account.api_key, "Content-Type": "application/json"},
-    )
+    """Have Gemini edit one photo. Raises `ProviderFailure`."""
+    settings = order.settings
+    assert isinstance(settings, Settings)
+    photos = [order.photo, *(template.photo for template in order.templates)]
+    async with lent(client, account, too_large(photos)) as uris:
+        answer = await post(
+            client,
+            f"{_url(account, settings.model)}:generateContent",
+            _body(settings, order, photos, uris),
+            {"x-goog-api-key": account.api_key, "Content-Type": "application/json"},
+        )
     if answer.status != 200:
-        raise _refusal(answer)
+        raise refusal(answer)
     generated = _decode(answer)
     usage = generated.usage_metadata or {}
     model = generated.model_version or settings.model
@@ -144,24 +102,28 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         data=_last_image(generated),
         model=model,
         usage=usage,
-        tokens=_number(usage.get("totalTokenCount")),
-        cost_microusd=_cost(model, usage),
+        tokens=tokens(usage.get("totalTokenCount")),
+        cost_microusd=cost_microusd(model, usage),
     )
 
 
 async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
     """Ask for a model: it must be there for this key, and generate. A model may be listed and
     refuse orders all the same, so a good pulse promises little and a bad one much."""
-    url = f"{account.base_url}/{API_VERSION}/models/{model}"
+    ends = shutdown_date(model)
     try:
-        answer = await get(client, url, {"x-goog-api-key": account.api_key})
+        answer = await get(client, _url(account, model), {"x-goog-api-key": account.api_key})
         if answer.status != 200:
-            raise _refusal(answer)
+            raise refusal(answer)
         if "generateContent" not in _listed(answer).supported_generation_methods:
             raise ProviderError(private=f"{model} does not take generateContent")
     except ProviderFailure as failure:
-        return Pulse.of(failure)
-    return Pulse(ok=True)
+        return replace(Pulse.of(failure), shutdown_date=ends)
+    return Pulse(ok=True, shutdown_date=ends)
+
+
+def _url(account: ProviderAccount, model: str) -> str:
+    return f"{account.base_url}/{API_VERSION}/models/{model}"
 
 
 def _listed(answer: Answer) -> _Listed:
@@ -171,25 +133,36 @@ def _listed(answer: Answer) -> _Listed:
         raise ProviderBadResponse(private=f"not the JSON we know: {error}") from error
 
 
-def _body(settings: Settings, order: Order) -> Body:
-    """Customer's photo, then templates in their order, then the text. The base64 never passes
-    through a JSON encoder: it is streamed between two pieces of ready JSON."""
-    pieces: list[Any] = [b'{"contents":[{"role":"user","parts":[']
-    for photo in (order.photo, *(template.photo for template in order.templates)):
-        mime = msgspec.json.encode(photo.mime)
-        pieces += [
-            b'{"inlineData":{"mimeType":' + mime + b',"data":"',
-            AsBase64(photo.path),
-            b'"}},',
-        ]
-    text = msgspec.json.encode({"text": settings.prompt})
-    pieces.append(text + b']}],"generationConfig":' + msgspec.json.encode(_config(settings)) + b"}")
-    body = Body(pieces)
-    if body.length > MAX_INLINE_BYTES:
-        raise PayloadTooLarge(
-            "The photo is too large to be sent untouched; set max_side_px of this slot."
-        )
-    return body
+def _body(
+    settings: Settings, order: Order, photos: Sequence[Photo], uris: Mapping[Path, str]
+) -> Body:
+    """The customer's photo, then the templates in their order, then our words, then the admin's.
+    The base64 never passes through a JSON encoder: it is streamed between two pieces of ready
+    JSON."""
+    pieces: list[bytes | Path | AsBase64 | Slice] = [b'{"contents":[{"role":"user","parts":[']
+    for photo in photos:
+        pieces += _image(photo, uris.get(photo.path))
+    pieces.append(msgspec.json.encode({"text": _guidance(order)}) + b",")
+    pieces.append(msgspec.json.encode({"text": settings.prompt}))
+    pieces.append(b']}],"generationConfig":' + msgspec.json.encode(_config(settings)))
+    pieces.append(b',"safetySettings":' + msgspec.json.encode(_safety(settings)) + b"}")
+    return Body(pieces)
+
+
+def _image(photo: Photo, uri: str | None) -> list[bytes | AsBase64]:
+    if uri is not None:
+        part = {"fileData": {"mimeType": photo.mime, "fileUri": uri}}
+        return [msgspec.json.encode(part) + b","]
+    mime = msgspec.json.encode(photo.mime)
+    start = b'{"inlineData":{"mimeType":' + mime + b',"data":"'
+    return [start, AsBase64(photo.path), b'"}},']
+
+
+def _guidance(order: Order) -> str:
+    """Which image is what, so that a prompt need not say it."""
+    shown = ["the photo", *(f"the {template.role}" for template in order.templates)]
+    images = " ".join(f"Image {number}: {what}." for number, what in enumerate(shown, 1))
+    return f"{WISHES[order.operation]} {images} {IMAGE_ONLY}"
 
 
 def _config(settings: Settings) -> dict[str, Any]:
@@ -199,20 +172,28 @@ def _config(settings: Settings) -> dict[str, Any]:
     return config | ({"imageConfig": image} if image else {})
 
 
+def _safety(settings: Settings) -> list[dict[str, str]]:
+    return [
+        {
+            "category": f"HARM_CATEGORY_{name.removeprefix(SAFETY).upper()}",
+            "threshold": getattr(settings, name),
+        }
+        for name in settings.__struct_fields__
+        if name.startswith(SAFETY)
+    ]
+
+
 def _decode(answer: Answer) -> _Generated:
     try:
         return msgspec.json.decode(answer.body, type=_Generated)
     except msgspec.MsgspecError as error:
-        raise maybe_billed(ProviderBadResponse(private=f"not the JSON we know: {error}")) from error
+        private = f"not the JSON we know: {error}"
+        raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
 
 
 def _last_image(generated: _Generated) -> bytes:
-    """The last picture that is not a thought: drafts may come before it, unmarked."""
-    if generated.prompt_feedback and generated.prompt_feedback.block_reason:
-        raise ContentBlocked(private=f"blockReason {generated.prompt_feedback.block_reason}")
-    if generated.candidates is None:
-        raise maybe_billed(ProviderBadResponse(private="an answer without candidates"))
-    candidate = (generated.candidates or [_Candidate()])[0]
+    """The last picture that is no thought and can be read: drafts may come before it, unmarked."""
+    candidate = _candidate(generated)
     parts = (candidate.content.parts if candidate.content else None) or []
     images = [
         part.inline_data
@@ -221,90 +202,24 @@ def _last_image(generated: _Generated) -> bytes:
         and not part.thought
         and (part.inline_data.mime_type or "image/").startswith("image/")
     ]
-    if not images:
-        raise maybe_billed(_no_image(candidate, parts))
-    return decode_base64(images[-1].data)
-
-
-def _no_image(candidate: _Candidate, parts: list[_Part]) -> ProviderFailure:
-    reason = candidate.finish_reason
+    unreadable = None
+    for image in reversed(images):
+        try:
+            return decode_base64(image.data)
+        except ProviderBadResponse as error:
+            unreadable = unreadable or error
     said = " ".join(part.text for part in parts if part.text and not part.thought)
-    private = f"finishReason {reason}: {candidate.finish_message or said}"[:MAX_QUOTED]
-    if reason in BLOCKED:
-        return ContentBlocked(private=private)
-    if reason in EMPTY:
-        return ProviderNoImage(private=private)
-    if reason in CUT:
-        return ProviderBadResponse(private=private)
-    if reason == "PUP_LIMITED_DISABLED":
-        return ProviderAuth(private=private)
-    return ProviderError(private=private)
+    raise unreadable or no_image(candidate.finish_reason, candidate.finish_message or said)
 
 
-def _refusal(answer: Answer) -> ProviderFailure:
-    """A status other than 200. A bad key is a 400 here, told apart by its ErrorInfo."""
-    error = _error_of(answer.body)
-    private = f"HTTP {answer.status} {error.get('status', '')}: {error.get('message', '')}"
-    private = private[:MAX_QUOTED]
-    if answer.status == 400:
-        auth = "API_KEY_INVALID" in str(error) or _is_about_billing(error)
-        return (ProviderAuth if auth else ProviderError)(private=private)
-    if answer.status in (401, 403):
-        return ProviderAuth(private=private)
-    if answer.status == 504 and error.get("status") == "DEADLINE_EXCEEDED":
-        return ProviderTimeout(private=private)
-    if answer.status == 429:
-        return ProviderQuota(private=private)
-    if answer.status >= 500 or answer.status == 408:
-        return ProviderUnavailable(private=private)
-    if answer.status < 400:
-        return ProviderBadResponse(private=private)
-    return ProviderError(private=private)
-
-
-def _error_of(body: bytes) -> dict[str, Any]:
-    """The error object, also out of a list of one; empty for HTML from a proxy."""
-    try:
-        decoded = msgspec.json.decode(body)
-    except msgspec.MsgspecError:
-        return {"message": body[:MAX_QUOTED].decode(errors="replace")}
-    if isinstance(decoded, list):
-        decoded = decoded[0] if decoded else {}
-    error = decoded.get("error") if isinstance(decoded, dict) else None
-    return error if isinstance(error, dict) else {}
-
-
-def _is_about_billing(error: dict[str, Any]) -> bool:
-    words = str(error.get("message", "")).lower()
-    precondition = error.get("status") == "FAILED_PRECONDITION"
-    return precondition and ("billing" in words or "location" in words or "country" in words)
-
-
-def _cost(model: str, usage: dict[str, Any]) -> int | None:
-    """The estimated price in millionths of a US dollar; None for a model without a known price.
-    Any figure may be missing."""
-    price = PRICES.get(model)
-    if price is None:
-        return None
-    details = usage.get("candidatesTokensDetails") or []
-    images = sum(
-        _number(detail.get("tokenCount")) or 0
-        for detail in details
-        if isinstance(detail, dict) and detail.get("modality") == "IMAGE"
-    )
-    prompt = _number(usage.get("promptTokenCount")) or 0
-    drawn = _number(usage.get("candidatesTokenCount")) or 0
-    thought = _number(usage.get("thoughtsTokenCount")) or 0
-    text = max(0, drawn - images) + thought
-    return round(prompt * price.prompt + images * price.image + text * price.text)
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
-
-
-def _model_of(settings: msgspec.Struct) -> str:
-    return str(getattr(settings, "model", DEFAULT_MODEL))
+def _candidate(generated: _Generated) -> _Candidate:
+    feedback = generated.prompt_feedback
+    if feedback and feedback.block_reason:
+        raise ContentBlocked(private=f"blockReason {feedback.block_reason}", maybe_billed=True)
+    if generated.candidates is None:
+        private = "an answer without candidates"
+        raise ProviderBadResponse(private=private, repeats=2, maybe_billed=True)
+    return (generated.candidates or [_Candidate()])[0]
 
 
 PROVIDER = Provider(
@@ -317,5 +232,6 @@ PROVIDER = Provider(
         "identity_transfer": Operation(Settings, roles=("face",), optional_roles=("background",)),
     },
     accepts=frozenset({"image/jpeg", "image/png", "image/webp", "image/heic"}),
-    model_of=_model_of,
+    model_of=model_of,
+    check=check,
 )

@@ -1,8 +1,11 @@
 """What every driver needs of HTTP: a body streamed from files, an answer read up to a cap, httpx's
 errors turned into ours."""
 
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
@@ -44,11 +47,20 @@ class AsBase64:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """`length` bytes of a file from `start` on."""
+
+    path: Path
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """A request body made of text and files; a file goes out a block at a time, so a photo is never
     in memory whole. Iterating starts over from the files."""
 
-    pieces: Sequence[bytes | Path | AsBase64]
+    pieces: Sequence[bytes | Path | AsBase64 | Slice]
 
     @property
     def length(self) -> int:
@@ -62,20 +74,27 @@ class Body:
             elif isinstance(piece, AsBase64):
                 for block in _blocks(piece.path):
                     yield pybase64.b64encode(block)
+            elif isinstance(piece, Slice):
+                for block in _blocks(piece.path, piece.start, piece.length):
+                    yield block
             else:
                 for block in _blocks(piece):
                     yield block
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, start: int = 0, length: int = sys.maxsize) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
+        file.seek(start)
+        while block := file.read(min(BLOCK_BYTES, length)):
+            length -= len(block)
             yield block
 
 
-def _length(piece: bytes | Path | AsBase64) -> int:
+def _length(piece: bytes | Path | AsBase64 | Slice) -> int:
     if isinstance(piece, bytes):
         return len(piece)
+    if isinstance(piece, Slice):
+        return piece.length
     if isinstance(piece, AsBase64):
         return (piece.path.stat().st_size + 2) // 3 * 4
     return piece.stat().st_size
@@ -143,6 +162,18 @@ async def _read(response: httpx.Response, max_bytes: int, orders: bool) -> bytes
     return bytes(received)
 
 
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a `Retry-After`, spelt as a number or as a date (RFC 9110); None without one."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
 def decode_base64(raw: msgspec.Raw) -> bytes:
     """A picture out of its JSON string of base64, without making a Python string of it. The
     URL-safe alphabet is understood too. Raises `ProviderBadResponse`."""
@@ -152,9 +183,10 @@ def decode_base64(raw: msgspec.Raw) -> bytes:
     try:
         data = msgspec.json.decode(text, type=bytes)
     except msgspec.MsgspecError as error:
-        raise maybe_billed(ProviderBadResponse(private=f"broken base64: {error}")) from error
+        private = f"broken base64: {error}"
+        raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
     if not data:
-        raise maybe_billed(ProviderBadResponse(private="a picture of 0 bytes"))
+        raise ProviderBadResponse(private="a picture of 0 bytes", repeats=1, maybe_billed=True)
     return data
 
 

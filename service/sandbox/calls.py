@@ -31,9 +31,9 @@ class Call(msgspec.Struct):
 
     `at` is Unix time; `latency_s` the seconds from arrival to the first byte, None while it waits
     or when none was sent; `outcome` is `refused` when the request itself was at fault. `lookup`
-    marks requests that order nothing (model lists, health checks). `parts` names the kinds of
-    parts in the order of the request (of a form, its fields), `images` its pictures in theirs,
-    `file_names` what a form calls these; `fields` are its texts.
+    marks requests that order nothing (model lists, health checks). `prompt` is the last of `texts`.
+    `parts` names the kinds of parts in the order of the request (of a form, its fields), `images`
+    its pictures in theirs, `file_names` what a form calls these; `fields` are its texts.
     """
 
     number: int
@@ -49,6 +49,7 @@ class Call(msgspec.Struct):
     status: int | None = None
     latency_s: float | None = None
     prompt: str | None = None
+    texts: list[str] = []
     parts: list[str] = []
     images: list[ImageFacts] = []
     file_names: list[str] = []

@@ -5,8 +5,8 @@ The same bytes, prompt, model and size give the same picture, byte for byte.
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
@@ -15,13 +15,14 @@ from service.sandbox.lettering import drawable, fitted, font, font_fitting
 from service.sandbox.memo import Memo
 
 Box = tuple[int, int, int, int]
+Colour = tuple[int, int, int]
 
 REMEMBERED_PICTURES = 64
 LONGEST_CAPTION = 200
 JPEG_QUALITY = 90
 
 SHADOWS, MIDTONES, HIGHLIGHTS = (24, 18, 66), (222, 92, 108), (255, 243, 214)
-BAND, PAPER, CORAL = (20, 15, 48), (255, 248, 235), (255, 158, 150)
+BAND, PAPER, CORAL, MUTED = (20, 15, 48), (255, 248, 235), (255, 158, 150), (176, 166, 205)
 GRADE_STRENGTH = 0.72
 VIGNETTE_FLOOR = 150
 
@@ -31,13 +32,16 @@ _finished: Memo[bytes] = Memo(REMEMBERED_PICTURES)
 
 @dataclass(frozen=True)
 class Painting:
-    """What to draw: `signature` and `prompt` are the two lines of the band at the bottom."""
+    """What to draw: `signature`, `prompt` and `guidance`, where there is any, are the lines of the
+    band at the bottom; `captions` name images by their number, the first being 1."""
 
     size: tuple[int, int]
     images: Sequence[ReceivedImage]
     signature: str
     prompt: str
     mime: str = "image/jpeg"
+    guidance: str = ""
+    captions: Mapping[int, str] = field(default_factory=dict)
 
 
 def draw(painting: Painting) -> bytes:
@@ -83,14 +87,17 @@ def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _digest(painting: Painting) -> str:
-    words = (painting.size, painting.signature, painting.prompt, painting.mime)
+    words = (
+        *(painting.size, painting.signature, painting.prompt, painting.mime, painting.guidance),
+        sorted(painting.captions.items()),
+    )
     images = [image.facts.sha256 for image in painting.images]
     return hashlib.sha256(repr((words, images)).encode()).hexdigest()
 
 
 def _paint(painting: Painting) -> Image.Image:
     canvas = _graded(_ground(painting))
-    _add_thumbnails(canvas, painting.images[1:])
+    _add_thumbnails(canvas, painting)
     _add_frame(canvas)
     _add_band(canvas, painting)
     return canvas
@@ -117,14 +124,31 @@ def _vignette(size: tuple[int, int]) -> Image.Image:
     return light.resize(size, Image.Resampling.BILINEAR).convert("RGB")
 
 
-def _add_thumbnails(canvas: Image.Image, images: Sequence[ReceivedImage]) -> None:
+def _add_thumbnails(canvas: Image.Image, painting: Painting) -> None:
+    """The second and further images on paper, each with its number and what it was called."""
+    further = painting.images[1:]
     pen = ImageDraw.Draw(canvas)
     inner = thumbnail_size(canvas.size)
-    for image, box in zip(images, thumbnail_boxes(canvas.size, len(images)), strict=True):
+    boxes = thumbnail_boxes(canvas.size, len(further))
+    for number, (image, box) in enumerate(zip(further, boxes, strict=True), 2):
         left, top, right, bottom = box
         edge = _edge(right - left)
         pen.rectangle((left, top, right - 1, bottom - 1), fill=PAPER)
         canvas.paste(image.upright(inner), (left + edge, top + edge))
+        label = f"{number} {painting.captions.get(number, '')}".strip()
+        _add_label(pen, (left + edge, bottom - edge, right - edge), label)
+
+
+def _add_label(pen: ImageDraw.ImageDraw, foot: tuple[int, int, int], label: str) -> None:
+    """A dark strip with words on the foot (left, bottom, right) of a thumbnail."""
+    left, bottom, right = foot
+    height = max(10, (right - left) // 5)
+    pen.rectangle((left, bottom - height, right - 1, bottom - 1), fill=BAND)
+    room = right - left - height // 2
+    words = drawable(label)
+    face = font_fitting(words, max(8, round(height * 0.7)), room)
+    spot = (left + height // 4, bottom - height // 2)
+    pen.text(spot, fitted(words, face, room), PAPER, face, "lm")
 
 
 def _edge(side: int) -> int:
@@ -148,12 +172,23 @@ def _add_band(canvas: Image.Image, painting: Painting) -> None:
     margin = round(height * 0.24)
     _add_mark(pen, (margin, top + margin, height - margin, bottom - margin), painting)
     room = right - height - margin
-    signature = drawable(painting.signature)
-    face = font_fitting(signature, max(8, round(height * 0.27)), room)
-    pen.text((height, top + round(height * 0.36)), signature, PAPER, face, "lm")
-    small = font(max(8, round(height * 0.23)))
-    words = fitted(drawable(painting.prompt[:LONGEST_CAPTION]), small, room)
-    pen.text((height, top + round(height * 0.68)), words, CORAL, small, "lm")
+    for middle, size, colour, text in _lines(painting):
+        words, tall = drawable(text[:LONGEST_CAPTION]), max(8, round(height * size))
+        whole = text is painting.signature
+        face = font_fitting(words, tall, room) if whole else font(tall)
+        spot = (height, top + round(height * middle))
+        pen.text(spot, fitted(words, face, room), colour, face, "lm")
+
+
+def _lines(painting: Painting) -> Iterator[tuple[float, float, Colour, str]]:
+    """The lines of the band: middle and size as parts of its height, colour, words."""
+    if painting.guidance:
+        yield 0.3, 0.24, PAPER, painting.signature
+        yield 0.56, 0.2, CORAL, painting.prompt
+        yield 0.8, 0.15, MUTED, painting.guidance
+    else:
+        yield 0.36, 0.27, PAPER, painting.signature
+        yield 0.68, 0.23, CORAL, painting.prompt
 
 
 def _add_mark(pen: ImageDraw.ImageDraw, box: Box, painting: Painting) -> None:
@@ -164,7 +199,7 @@ def _add_mark(pen: ImageDraw.ImageDraw, box: Box, painting: Painting) -> None:
     pen.ellipse((box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset), fill=PAPER)
 
 
-def _accent(painting: Painting) -> tuple[int, int, int]:
+def _accent(painting: Painting) -> Colour:
     dot = Image.new("HSV", (1, 1), (_hue(painting), 150, 250)).convert("RGB")
     red, green, blue = dot.tobytes()
     return red, green, blue

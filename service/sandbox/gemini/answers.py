@@ -63,7 +63,7 @@ def refusal_usage(order: Order) -> Json:
 
 
 def _usage(order: Order, candidates: int | None, details: list[Json]) -> Json:
-    words = _tokens(order.prompt)
+    words = _tokens(order.guidance) + _tokens(order.prompt)
     pictures = order.model.input_image_tokens * len(order.images)
     thoughts = 120 + _digest(order, "thoughts")[0] if order.model.thinking else 0
     shown = {"promptTokenCount": words + pictures}
@@ -90,4 +90,5 @@ def _signature(order: Order) -> bytes:
 
 def _digest(order: Order, purpose: str) -> bytes:
     images = [image.facts.sha256 for image in order.images]
-    return hashlib.sha256(repr((purpose, order.model.name, order.prompt, images)).encode()).digest()
+    said = (purpose, order.model.name, order.guidance, order.prompt, images)
+    return hashlib.sha256(repr(said).encode()).digest()

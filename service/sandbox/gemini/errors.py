@@ -97,6 +97,12 @@ def billing_off() -> ApiError:
     return ApiError(400, message, "FAILED_PRECONDITION")
 
 
+def not_active(file_id: str) -> ApiError:
+    """A file that is still being processed, or could not be."""
+    message = f"The File {file_id} is not in an ACTIVE state and usage is not allowed."
+    return ApiError(400, message, "FAILED_PRECONDITION")
+
+
 def unknown_model(name: str, version: str, gone: bool) -> ApiError:
     """A model that never was, or is no more."""
     if gone:

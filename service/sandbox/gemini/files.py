@@ -1,6 +1,7 @@
 """The Files API: resumable uploads, their states, and bytes for `fileData` (Gemini API, Files)."""
 
 import hashlib
+import re
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -10,12 +11,13 @@ from typing import Any, Literal
 import msgspec
 
 from service.sandbox.dials import Refused, find_marker
-from service.sandbox.gemini.errors import ApiError, invalid
+from service.sandbox.gemini.errors import ApiError, invalid, not_active
 
 MAX_FILES = 32
 MAX_FILE_BYTES = 64 * 2**20
 CHUNK_BYTES = 8 * 2**20
 KEPT = timedelta(hours=48)
+_NAME = re.compile(r"files/([a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)")
 
 
 class FileMarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,15 +77,29 @@ class Files:
         self._growing: OrderedDict[str, File] = OrderedDict()
         self._files: OrderedDict[str, File] = OrderedDict()
 
-    def start(self, display_name: str, mime: str, uri_root: str) -> str:
-        """Begin an upload; gives its id."""
+    def start(
+        self, name: str, display_name: str, mime: str, uri_root: str, dialled: FileMarker
+    ) -> str:
+        """Begin an upload, under the client's `name` where it gave one; gives the upload's id. A
+        marker in the display name goes before what is `dialled`."""
         try:
-            marker, name = find_marker(display_name, FileMarker)
+            marker, shown = find_marker(display_name, FileMarker)
         except Refused as refused:
             raise invalid("file.display_name", str(refused)) from refused
+        file = File(shown, mime, uri_root, marker or dialled)
+        if name:
+            file.id = self._free_id(name)
         upload_id = secrets.token_urlsafe(12)
-        _keep(self._growing, upload_id, File(name, mime, uri_root, marker or FileMarker()))
+        _keep(self._growing, upload_id, file)
         return upload_id
+
+    def _free_id(self, name: str) -> str:
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise invalid("file.name", f"Invalid file name: {name}")
+        if found[1] in self._files:
+            raise ApiError(409, f"The file {name} already exists.", "ALREADY_EXISTS")
+        return found[1]
 
     def write(self, upload_id: str, offset: int, chunk: bytes, final: bool) -> File:
         """Append a chunk; after the final one the file can be asked for."""
@@ -120,8 +136,7 @@ class Files:
         if file is None or file.uri != uri:
             raise ApiError(404, f"The file {uri} does not exist.")
         if file.state != "ACTIVE":
-            message = f"The File {file.id} is not in an ACTIVE state and usage is not allowed."
-            raise ApiError(400, message, "FAILED_PRECONDITION")
+            raise not_active(file.id)
         return file.mime, bytes(file.raw)
 
     def _file(self, file_id: str) -> File:

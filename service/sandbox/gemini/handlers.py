@@ -22,6 +22,7 @@ PROVIDER = "gemini"
 VERSIONS = ("v1beta", "v1")
 MAX_BODY_BYTES = 100 * 2**20
 MIN_SERVER_TIMEOUT_S = 10
+ELSEWHERE = "http://169.254.169.254"
 
 gemini_call = partial(recorded, PROVIDER, MAX_BODY_BYTES)
 
@@ -89,9 +90,16 @@ def _upload_start(visit: Visit) -> ASGIApp:
     asked = _upload_metadata(_body(visit))
     given_mime = request.headers.get("x-goog-upload-header-content-type", "")
     mime = asked.get("mimeType") or given_mime or "application/octet-stream"
-    uri_root = f"{_origin(request)}/{_version(request)}"
-    upload_id = visit.sandbox.gemini_files.start(asked.get("displayName", ""), mime, uri_root)
-    url = f"{_origin(request)}{request.url.path}?upload_id={upload_id}&upload_protocol=resumable"
+    outcome = visit.sandbox.dials.standing(PROVIDER).outcome
+    upload_id = visit.sandbox.gemini_files.start(
+        asked.get("name", ""),
+        asked.get("displayName", ""),
+        mime,
+        f"{_origin(request)}/{_version(request)}",
+        outcomes.FILES.get(outcome, files.FileMarker()),
+    )
+    origin = ELSEWHERE if outcome == "file_elsewhere" else _origin(request)
+    url = f"{origin}{request.url.path}?upload_id={upload_id}&upload_protocol=resumable"
     headers = {
         "x-goog-upload-url": url,
         "x-goog-upload-status": "active",

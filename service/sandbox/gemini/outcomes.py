@@ -1,10 +1,12 @@
 """The table of Gemini's outcomes: each name and the function that answers so."""
 
+import re
 from collections.abc import Callable
 
 from service.sandbox import junk, wire
 from service.sandbox.gemini import errors, scenes
 from service.sandbox.gemini.errors import HTML, JSON
+from service.sandbox.gemini.files import FileMarker
 from service.sandbox.gemini.request import Order
 from service.sandbox.wire import Answer
 
@@ -13,13 +15,21 @@ Scene = Callable[[Order], Answer]
 
 MINUTE_RETRY_S = 1.5
 DAY_RETRY_S = 38_400
+_LONG_MINUTE = re.compile(r"429_minute:(\d+(?:\.\d+)?)")
 LINK_LOCAL = "http://169.254.169.254/latest/meta-data/"
 HTTP_ERRORS = range(400, 600)
+
+# What an uploaded file goes through while such an outcome stays; orders are answered well.
+FILES = {
+    "file_processing": FileMarker(processing=2),
+    "file_failed": FileMarker(processing=1, state="FAILED"),
+}
 
 FAILURES: dict[str, Failure] = {
     "bad_key": lambda model: errors.bad_key().answer(),
     "leaked_key": lambda model: errors.leaked_key().answer(),
     "billing_off": lambda model: errors.billing_off().answer(),
+    "file_not_active": lambda model: errors.not_active("photo").answer(),
     "quota": lambda model: _exhausted("PerDay", model, 250),
     "429_day": lambda model: _exhausted("PerDay", model, 250, DAY_RETRY_S),
     "429_minute": lambda model: _exhausted("PerMinute", model, 10, MINUTE_RETRY_S),
@@ -52,6 +62,9 @@ SCENES: dict[str, Scene] = {
     "slow_body": lambda order: scenes.sent(order, wire.dripping),
     "cut_body": lambda order: scenes.sent(order, wire.cut),
     "truncated_json": scenes.truncated_json,
+    "file_processing": scenes.plain,
+    "file_failed": scenes.plain,
+    "file_elsewhere": scenes.plain,
     "no_image": lambda order: scenes.finished(order, "NO_IMAGE"),
     "content_blocked": lambda order: scenes.finished(order, "IMAGE_SAFETY"),
     "text_only": scenes.text_only,
@@ -76,6 +89,7 @@ NAMES = [
     *SCENES,
     *FAILURES,
     "400…599 (any HTTP status)",
+    "429_minute:<seconds to wait>",
     f"block:<{'|'.join(scenes.BLOCK_REASONS)}>",
     f"finish:<{'|'.join(scenes.FINISH_REASONS)}>[:<{'|'.join(scenes.SHAPES)}>]",
 ]
@@ -90,6 +104,8 @@ def failure(outcome: str) -> Failure | None:
     """An outcome that any request can meet, the free ones too."""
     if len(outcome) == 3 and outcome.isdecimal() and int(outcome) in HTTP_ERRORS:
         return lambda model: errors.status_error(int(outcome)).answer()
+    if found := _LONG_MINUTE.fullmatch(outcome):
+        return lambda model: _exhausted("PerMinute", model, 10, float(found[1]))
     return FAILURES.get(outcome)
 
 

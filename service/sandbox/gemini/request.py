@@ -1,5 +1,6 @@
 """From the body of a generateContent call to an order, or to a refusal in Google's words."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ SQUARE: Size = (1, 1)
 FileOf = Callable[[str], tuple[str, bytes]]
 Json = dict[str, Any]
 
+# How a client may tell which image is what.
+_NAMED_IMAGE = re.compile(r"Image (\d+): (?:the )?([^.\n]+)")
 _CONFIG = "generation_config"
 _IMAGE_CONFIG = f"{_CONFIG}.image_config"
 _PART_KINDS = {"text": "text", "inlineData": "image", "fileData": "file"}
@@ -28,10 +31,12 @@ _PART_KINDS = {"text": "text", "inlineData": "image", "fileData": "file"}
 
 @dataclass(frozen=True)
 class Order:
-    """What to draw and how to answer; `prompt` is without the sandbox's marker."""
+    """What to draw and how to answer; `prompt` is the last text, without the sandbox's marker,
+    `guidance` what is said before it."""
 
     model: Model
     prompt: str
+    guidance: str
     marker: Marker | None
     images: tuple[ReceivedImage, ...]
     size: Size
@@ -42,7 +47,14 @@ class Order:
         """The finished picture; a `note` in its band sets drafts apart. Blocking."""
         signature = f"Photoslot sandbox · gemini · {self.model.name}{note}"
         mime = mime or self.model.output_mime
-        return draw(Painting(self.size, self.images, signature, self.prompt, mime))
+        captions = {int(number): name for number, name in _NAMED_IMAGE.findall(self.guidance)}
+        return draw(
+            Painting(
+                *(self.size, self.images, signature, self.prompt, mime),
+                guidance=self.guidance,
+                captions=captions,
+            )
+        )
 
 
 def read_order(body: bytes, model: Model, file_of: FileOf, call: Call) -> Order:
@@ -53,21 +65,22 @@ def read_order(body: bytes, model: Model, file_of: FileOf, call: Call) -> Order:
     """
     content = parse(body)
     parts = list(_parts(content))
-    prompt = "\n".join(part["text"] for part in parts if "text" in part)
+    texts = [part["text"] for part in parts if "text" in part] or [""]
     config: Json = content.get("generationConfig", {})
-    call.prompt, call.generation_config = prompt, config
+    call.prompt, call.texts, call.generation_config = texts[-1], texts, config
     call.parts = [_kind(part) for part in parts]
     _check_config(config, model)
     images = [image for index, part in enumerate(parts) for image in _image(index, part, file_of)]
     call.images = [image.facts for image in images]
-    marker, words = _marker(prompt)
+    marker, words = _marker(texts[-1])
     image_config: Json = config.get("imageConfig", {})
     image_size = image_config.get("imageSize")
     like = images[0].upright_size if images else SQUARE
     size = model.output_size(image_config.get("aspectRatio"), image_size, like)
     _check_images(images, size)
     modalities = frozenset(config.get("responseModalities") or ("TEXT", "IMAGE"))
-    return Order(model, words, marker, tuple(images), size, image_size, modalities)
+    guidance = " ".join(texts[:-1])
+    return Order(model, words, guidance, marker, tuple(images), size, image_size, modalities)
 
 
 def parse(body: bytes) -> Json:
