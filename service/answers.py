@@ -15,6 +15,8 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from service import bodies, queries
+from service.config import Config
+from service.crypto import is_seal, seal
 from service.db import Database
 from service.errors import DatabaseUnavailable
 from service.meters import UNDELIVERED
@@ -23,6 +25,7 @@ from service.state import State
 
 SEND_TOTAL_SECONDS = 60.0
 CHUNK_BYTES = 256 * 1024
+DELETE_SALT = "photoslot.delete"
 
 log = structlog.get_logger()
 
@@ -70,19 +73,43 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-def headers(public_base_url: str, job_id: UUID) -> dict[str, str]:
+def headers(job_id: UUID) -> dict[str, str]:
     """The headers of every answer that carries a picture."""
     return {
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
         "X-Job-Id": str(job_id),
-        "Link": f'<{result_url(public_base_url, job_id)}>; rel="canonical"',
+    }
+
+
+def links(config: Config, job_id: UUID) -> dict[str, str]:
+    """The headers that tell where a kept picture is: for everybody, and for its guest alone."""
+    return {
+        "Link": f'<{result_url(config.public_base_url, job_id)}>; rel="canonical"',
+        "X-Page-Url": owner_url(config, job_id),
     }
 
 
 def result_url(public_base_url: str, job_id: UUID) -> str:
     """The public link of a job's picture."""
     return f"{public_base_url}/public/results/{job_id}"
+
+
+def page_url(config: Config, job_id: UUID) -> str:
+    """The page of a job's picture, for whoever may see it."""
+    return f"{config.public_base_url}/r/{job_id}"
+
+
+def owner_url(config: Config, job_id: UUID) -> str:
+    """The same page for the guest in the picture, with the key that deletes it. The key is a
+    fragment: browsers keep it to themselves, so it never stands in a log."""
+    key = seal(config.jwt_signing_keys, DELETE_SALT, str(job_id))
+    return f"{page_url(config, job_id)}#{key}"
+
+
+def is_delete_key(config: Config, job_id: UUID, given: str) -> bool:
+    """Whether this key deletes the picture of this job."""
+    return is_seal(config.jwt_signing_keys, DELETE_SALT, str(job_id), given)
 
 
 def server_timing(stages: Stages) -> str:
@@ -105,14 +132,16 @@ def picture(
     device: Device,
 ) -> Response:
     """The picture itself; with `Accept: application/json` a description of it."""
-    db, base = request.state["db"], request.state["config"].public_base_url
+    db, config = request.state["db"], request.state["config"]
     if not _wants_json(request.headers.get("accept", "")):
         return PictureResponse(db, job_id, picture, headers, device)
     device.forget()
+    public = expires_at is not None and "Link" in headers
     described = {
         "job_id": str(job_id),
         "status": "done",
-        "result_url": result_url(base, job_id) if expires_at and "Link" in headers else None,
+        "result_url": result_url(config.public_base_url, job_id) if public else None,
+        "page_url": owner_url(config, job_id) if public else None,
         "expires_at": expires_at,
         "mime": picture.mime,
         "bytes": len(picture.data),

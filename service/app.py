@@ -75,11 +75,14 @@ ROUTES = [
     Route("/ingest/{slot_id}", ingest.receive, methods=["POST"]),
     # public
     Route("/public/results/{job_id}", results.show, methods=["GET"]),
+    Route("/public/results/{job_id}", results.remove, methods=["DELETE"]),
     Route("/public/results/{job_id}/preview", results.show_preview, methods=["GET"]),
+    Route("/public/results/{job_id}/qr", results.show_code, methods=["GET"]),
     Route("/public/media/{token}/{name}", handouts.show, methods=["GET"]),
     Route("/api/jobs/{job_id}", journal.show_job, methods=["GET"]),
     Route("/public/slots", gallery.show_all, methods=["GET"]),
     Route("/public/slots/{slot_id}", gallery.show_slot, methods=["GET"]),
+    Route("/public/shares/qr", gallery.show_code, methods=["GET"]),
     # admins
     Route("/api/login", auth.login, methods=["POST"], middleware=[Middleware(SameOrigin)]),
     admin("/api/logout", auth.logout, "POST"),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
@@ -67,6 +68,16 @@ def query(request: Request[State], kind: type[T]) -> T:
         return msgspec.convert(dict(request.query_params), kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidFields([field_error(error, "")]) from None
+
+
+def job_id(request: Request[State]) -> UUID | None:
+    """The job id of the path; None unless it is spelt as we spell it."""
+    text: str = request.path_params["job_id"]
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None
 
 
 def field_error(error: msgspec.ValidationError, prefix: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ PhotoslotError                         500 internal_error
 ├── Unauthorized                       401 unauthorized
 ├── Forbidden                          403 forbidden
 ├── ShareInvalid                       403 share_invalid
+├── DeleteKeyInvalid                   403 delete_key_invalid
 ├── NotFound                           404 not_found
 │   ├── SlotNotFound                   404 slot_not_found
 │   ├── SlotDisabled                   404 slot_disabled
@@ -132,6 +133,12 @@ class ShareInvalid(PhotoslotError):
     """This gallery link does not work any more. Ask the studio for a new one."""
 
     status, reason = 403, "share_invalid"
+
+
+class DeleteKeyInvalid(PhotoslotError):
+    """This link shows the picture, but cannot delete it."""
+
+    status, reason = 403, "delete_key_invalid"
 
 
 class NotFound(PhotoslotError):

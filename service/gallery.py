@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from service import bodies, guards, queries
 from service.answers import result_url
+from service.codes import qr_code
 from service.crypto import digest, read_link, sign_link
 from service.errors import (
     InvalidFields,
@@ -34,6 +35,7 @@ MAX_SHARES_LISTED = 500
 MAX_TOKEN = 300
 
 Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 90)]
+Token = Annotated[str, msgspec.Meta(max_length=MAX_TOKEN)]
 Label = Annotated[str, msgspec.Meta(max_length=120)]
 
 
@@ -45,8 +47,11 @@ class NewShare(msgspec.Struct, forbid_unknown_fields=True):
     hours: Hours = 72
 
 
-class GalleryQuery(msgspec.Struct, forbid_unknown_fields=True):
-    share: Annotated[str, msgspec.Meta(max_length=MAX_TOKEN)] = ""
+class CodeQuery(msgspec.Struct, forbid_unknown_fields=True):
+    share: Token = ""
+
+
+class GalleryQuery(CodeQuery, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=50)] = 10
 
 
@@ -105,25 +110,44 @@ async def show_all(request: Request[State]) -> Response:
     return _gallery({"slots": _grouped(request.state, found)})
 
 
+async def show_code(request: Request[State]) -> Response:
+    """`GET /public/shares/qr?share=`: a QR code of the gallery's page, for who has its link."""
+    share = await _share(request, bodies.query(request, CodeQuery).share)
+    code = qr_code(_urls(request.state, share)["page_url"])
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+        "X-Robots-Tag": "noindex",
+    }
+    return Response(code, headers=headers, media_type="image/svg+xml")
+
+
 def _gallery(content: dict[str, Any]) -> Response:
     return bodies.answer(content, headers={"X-Robots-Tag": "noindex"})
 
 
 async def _check(request: Request[State], slot_id: str | None) -> GalleryQuery:
-    """A link that is ours, running, not taken back, and for this gallery. Raises `ShareInvalid`
-    for all else alike, `RateLimited` for an address that asks too often."""
-    state, asked = request.state, bodies.query(request, GalleryQuery)
+    """A link for this gallery. Raises `ShareInvalid` for all else alike, `RateLimited`."""
+    asked = bodies.query(request, GalleryQuery)
+    share = await _share(request, asked.share)
+    if share.slot_id not in (None, slot_id):
+        raise ShareInvalid()
+    return asked
+
+
+async def _share(request: Request[State], token: str) -> Share:
+    """A link that is ours, running and not taken back. Raises `ShareInvalid` for all else alike,
+    `RateLimited` for an address that asks too often."""
+    state = request.state
     subject = digest("gallery", guards.address(request))
     if not await queries.throttle_count(state["db"], subject, GALLERY):
         seconds = await queries.throttle_blocked(state["db"], [subject])
         raise RateLimited("Too many requests from this address.", retry_after=seconds or 1)
-    share_id = _share_id(state, asked.share)
-    share = await queries.share_by_id(state["db"], share_id)
+    share = await queries.share_by_id(state["db"], _share_id(state, token))
     if share is None or share.revoked_at or share.expires_at <= datetime.now(UTC):
         raise ShareInvalid()
-    if share.slot_id not in (None, slot_id):
-        raise ShareInvalid()
-    return asked
+    return share
 
 
 def _share_id(state: State, token: str) -> UUID:
@@ -137,12 +161,22 @@ def _share_id(state: State, token: str) -> UUID:
 
 
 def _described(state: State, share: Share) -> dict[str, Any]:
+    return asdict(share) | _urls(state, share)
+
+
+def _urls(state: State, share: Share) -> dict[str, str]:
+    """Where a gallery is: its JSON, its page, the same as a slide show. The pages have the token
+    as a fragment, which no server logs."""
     config = state["config"]
     base = config.public_base_url
     content = [str(share.id), int(share.expires_at.timestamp())]
     token = sign_link(config.jwt_signing_keys, SALT, content)
-    where = f"/public/slots/{share.slot_id}" if share.slot_id else "/public/slots"
-    return asdict(share) | {"url": f"{base}{where}?share={token}"}
+    place = f"/{share.slot_id}" if share.slot_id else ""
+    return {
+        "url": f"{base}/public/slots{place}?share={token}",
+        "page_url": f"{base}/g{place}#{token}",
+        "show_url": f"{base}/show{place}#{token}",
+    }
 
 
 def _grouped(state: State, found: Sequence[GalleryRow]) -> list[dict[str, Any]]:

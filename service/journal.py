@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from service import bodies, guards, queries
-from service.answers import result_url
+from service.answers import owner_url, result_url
+from service.config import Config
 from service.errors import InvalidFields, JobNotFound
 from service.queries import JobFilter, JobRow, JobStory, Place
 from service.state import State
@@ -98,28 +99,23 @@ async def show_job(request: Request[State]) -> Response:
     and stage times, for an admin."""
     state = request.state
     signed_in = guards.carries_session(request) and await guards.session_of(request)
-    story = await queries.journal_story(state["db"], _job_id(request))
+    job_id = bodies.job_id(request)
+    story = await queries.journal_story(state["db"], job_id) if job_id else None
     if story is None:
         raise JobNotFound()
-    public = _public(state["config"].public_base_url, story)
-    return bodies.answer((_private(story) if signed_in else {}) | public)
+    public = _public(state["config"], story)
+    return bodies.answer((_private(state["config"], story) if signed_in else {}) | public)
 
 
-def _job_id(request: Request[State]) -> UUID:
-    text = request.path_params["job_id"]
-    try:
-        job_id = UUID(text)
-    except ValueError:
-        raise JobNotFound() from None
-    if str(job_id) != text:
-        raise JobNotFound()
-    return job_id
-
-
-def _public(base: str, story: JobStory) -> dict[str, Any]:
+def _is_shown(story: JobStory) -> bool:
+    """Whether everybody who knows the job sees its picture."""
     expires_at = story.result_expires_at
     over = expires_at is None or story.result_cleaned_at or expires_at <= datetime.now(UTC)
-    shown = not over and story.source == "device"
+    return story.source == "device" and not over
+
+
+def _public(config: Config, story: JobStory) -> dict[str, Any]:
+    base, shown = config.public_base_url, _is_shown(story)
     return {
         "job_id": story.id,
         "slot_id": story.slot_id,
@@ -130,13 +126,19 @@ def _public(base: str, story: JobStory) -> dict[str, Any]:
         "finished_at": story.finished_at,
         "total_ms": story.total_ms,
         "result_url": result_url(base, story.id) if shown else None,
-        "expires_at": expires_at,
+        "result_mime": story.result_mime,
+        "result_width": story.result_width,
+        "result_height": story.result_height,
+        "expires_at": story.result_expires_at,
     }
 
 
-def _private(story: JobStory) -> dict[str, Any]:
+def _private(config: Config, story: JobStory) -> dict[str, Any]:
     digest = story.source_sha256
-    told = asdict(story) | {"source_sha256": digest.hex() if digest else None}
+    told = asdict(story) | {
+        "source_sha256": digest.hex() if digest else None,
+        "page_url": owner_url(config, story.id) if _is_shown(story) else None,
+    }
     del told["id"]
     return told
 

@@ -91,6 +91,12 @@ class Media:
         """The absolute path of a row's file."""
         return self.root / relative
 
+    def remove(self, relatives: Iterable[str]) -> None:
+        """Remove files that may be gone already; raises `StorageError`."""
+        with disk_errors():
+            for relative in relatives:
+                self.path(relative).unlink(missing_ok=True)
+
     def free_bytes(self) -> int:
         """Free space for us on the disk of MEDIA_ROOT; raises `StorageError`."""
         with disk_errors():

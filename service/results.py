@@ -1,4 +1,5 @@
-"""Public pictures: the result of a job for as long as it is kept, and its small preview.
+"""Public pictures: the result of a job for as long as it is kept or until its guest takes it back,
+its small preview, the QR code that takes it to a phone.
 
 A picture is gone from the second it expires, whether or not its file is still there. Nothing here
 tells an unknown job from one that has no picture to show.
@@ -7,14 +8,15 @@ tells an unknown job from one that has no picture to show.
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from service import queries
+from service import answers, bodies, guards, queries
+from service.codes import qr_code
 from service.crypto import digest
 from service.errors import (
+    DeleteKeyInvalid,
     InvalidImage,
     RangeNotSatisfiable,
     ResultExpired,
@@ -27,6 +29,7 @@ from service.state import State
 from service.threads import in_thread
 
 MAX_AGE_SECONDS = 3600
+KEY_HEADER = "x-delete-key"
 RANGE = re.compile(r"^bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})$")
 GUARDS = {
     "X-Content-Type-Options": "nosniff",
@@ -57,12 +60,49 @@ async def show_preview(request: Request[State]) -> Response:
     return _file(request, path, small, f"{job.id}-preview.webp", "inline")
 
 
+async def show_code(request: Request[State]) -> Response:
+    """`GET /public/results/{job_id}/qr`: a QR code of the picture's page; with the delete key the
+    key is in the code too."""
+    job, config = await _job(request), request.state["config"]
+    _current(job)
+    url = answers.page_url(config, job.id)
+    if KEY_HEADER in request.headers:
+        _check_key(request)
+        url = answers.owner_url(config, job.id)
+    headers = GUARDS | {"Cache-Control": "no-store"}
+    return Response(qr_code(url), headers=headers, media_type="image/svg+xml")
+
+
+async def remove(request: Request[State]) -> Response:
+    """`DELETE /public/results/{job_id}`: the guest takes the picture back. Its files go, and of its
+    row stays what is counted."""
+    state = request.state
+    _check_key(request)
+    job = await _job(request)
+    _current(job)
+    async with state["db"].transaction() as session:
+        if not await queries.media_lock_result(session, job.id):
+            raise ResultExpired()
+        paths = await queries.media_forget(session, job.id)
+        await queries.job_forget(session, job.id)
+        await queries.audit_add(
+            session, "guest", guards.address(request), "result.delete", str(job.id), {}
+        )
+        await in_thread(state["threads"].disk, state["media"].remove, paths)
+    return Response(status_code=204)
+
+
+def _check_key(request: Request[State]) -> None:
+    job_id, given = bodies.job_id(request), request.headers.get(KEY_HEADER, "")
+    if job_id is None:
+        raise ResultNotFound()
+    if not answers.is_delete_key(request.state["config"], job_id, given):
+        raise DeleteKeyInvalid()
+
+
 async def _job(request: Request[State]) -> Job:
-    try:
-        job_id = UUID(text := request.path_params["job_id"])
-    except ValueError:
-        raise ResultNotFound() from None
-    job = await queries.job_by_id(request.state["db"], job_id) if str(job_id) == text else None
+    job_id = bodies.job_id(request)
+    job = await queries.job_by_id(request.state["db"], job_id) if job_id else None
     if job is None:
         raise ResultNotFound()
     return job
@@ -107,6 +147,10 @@ async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
     )
     made = KeptFile(path, "image/webp", len(data), sha256, width, height, result.expires_at)
     await queries.media_add_preview(db, job.id, made)
+    if await queries.media_preview(db, job.id) is None:
+        # The guest took the picture back while this was made.
+        await in_thread(state["threads"].disk, media.remove, [path])
+        raise ResultExpired()
     return made
 
 

@@ -360,10 +360,14 @@ async def _replay(
     path = state["media"].path(result.path)
     data = await in_thread(state["threads"].disk, path.read_bytes)
     REPLAYS.inc()
-    headers = answers.headers(state["config"].public_base_url, job.id) | {
-        "Idempotent-Replayed": "true",
-        "Server-Timing": answers.server_timing(shot.stages(_now())),
-    }
+    headers = (
+        answers.headers(job.id)
+        | answers.links(state["config"], job.id)
+        | {
+            "Idempotent-Replayed": "true",
+            "Server-Timing": answers.server_timing(shot.stages(_now())),
+        }
+    )
     picture = answers.Picture(data, result.mime, result.width, result.height)
     return answers.picture(request, job.id, picture, headers, result.expires_at, device)
 
@@ -454,14 +458,14 @@ def _answer(
     SHOTS.labels(shot.slot.id, edited.provider, "done").inc()
     SHOT_SECONDS.labels(shot.slot.id, "done").observe(now - shot.arrived)
     ADDED_SECONDS.observe(((stages.queue or 0) + (stages.store or 0)) / 1000)
-    headers = answers.headers(request.state["config"].public_base_url, shot.job_id) | {
+    headers = answers.headers(shot.job_id) | {
         "Server-Timing": answers.server_timing(stages),
         "X-Provider": edited.provider,
     }
     if kept is None:
         headers["X-Result-Stored"] = "no"
-    if kept is None or shot.source == "test":
-        del headers["Link"]
+    elif shot.source == "device":
+        headers |= answers.links(request.state["config"], shot.job_id)
     picture = answers.Picture(edited.data, edited.info.mime, edited.info.width, edited.info.height)
     expires_at = kept.expires_at if kept else None
     return answers.picture(request, shot.job_id, picture, headers, expires_at, device)

@@ -100,6 +100,22 @@ update job_history
 set delivered = false
 where id = $1;
 
+-- name: job_forget
+-- A guest takes a picture back: only what is counted stays of its job.
+-- $1 job id
+update job_history
+set
+    client_address = '',
+    device = '{}',
+    idempotency_key = null,
+    source_sha256 = null,
+    failure_details = null,
+    attempts = (
+        select coalesce(jsonb_agg(attempt - 'details' order by number), '[]')
+        from jsonb_array_elements(attempts) with ordinality as made(attempt, number)
+    )
+where id = $1;
+
 -- name: job_by_id
 -- How a job stands, with its picture when it has one.
 -- $1 job id

@@ -6,11 +6,34 @@ from media_object
 where job_id = $1 and kind = 'preview' and cleaned_at is null;
 
 -- name: media_add_preview
--- Remembers the preview of a picture; the second of two makers changes nothing.
+-- Remembers the preview of a picture that is still there: who deletes the picture meanwhile is waited
+-- for. The second of two makers changes nothing.
 -- $1 job id, $2 path, $3 bytes, $4 sha256, $5 width, $6 height, $7 expires at
 insert into media_object (kind, job_id, path, mime, bytes, sha256, width, height, expires_at)
-values ('preview', $1, $2, 'image/webp', $3, $4, $5, $6, $7)
+select 'preview', result.job_id, $2, 'image/webp', $3, $4, $5, $6, $7
+from (
+    select job_id
+    from media_object
+    where job_id = $1 and kind = 'result' and cleaned_at is null
+    for share
+) as result
 on conflict (job_id, kind) where job_id is not null do nothing;
+
+-- name: media_lock_result
+-- Keeps a picture that is still there from everybody else until the transaction ends.
+-- $1 job id
+select id
+from media_object
+where job_id = $1 and kind = 'result' and cleaned_at is null
+for update;
+
+-- name: media_forget
+-- A guest takes a picture back: every file of its job goes, and what could tell the photo again.
+-- $1 job id
+update media_object
+set cleaned_at = now(), sha256 = ''
+where job_id = $1 and cleaned_at is null
+returning path;
 
 -- name: media_gone
 -- A file of a job was found missing: from now on it counts as removed.

@@ -16,6 +16,8 @@ from conftest import MakeHouse
 from itsdangerous import URLSafeSerializer
 from rig import SIGNING_KEY, House, spelt
 
+from service.codes import qr_code
+
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
 
@@ -421,3 +423,26 @@ def test_a_link_that_makes_no_sense_is_refused(
     assert refused(answer, 422, "invalid_fields")
     assert [error["path"] for error in answer.json()["errors"]] == [path]
     assert rows("select 1 from share") == []
+
+
+def test_a_link_has_a_page_and_a_slide_show(admin: Admin, house: House) -> None:
+    one, every = share(admin, "slot-002"), share(admin)
+
+    for told, place in ((one, "/slot-002"), (every, "")):
+        token = told["url"].partition("?share=")[2]
+        assert told["page_url"] == f"{house.url}/g{place}#{token}"
+        assert told["show_url"] == f"{house.url}/show{place}#{token}"
+
+
+def test_the_code_of_a_link_leads_to_its_page(admin: Admin) -> None:
+    told = share(admin, "slot-002")
+    url = elsewhere(told["url"], "/public/shares/qr")
+
+    shown = look(url)
+
+    assert shown.headers["content-type"] == "image/svg+xml"
+    assert shown.content == qr_code(told["page_url"])
+    assert shown.headers["cache-control"] == "no-store"
+    assert admin.delete(f"/api/shares/{told['id']}").status_code == 204
+    for gone in (url, url + "x", url.partition("?")[0]):
+        assert refused(look(gone), 403, "share_invalid")

@@ -16,7 +16,7 @@ SERVICE = ROOT / "service"
 # A module imports from the floors below its own, never from its own or one above.
 FLOORS = (
     ("config", "errors", "glance", "meters", "telemetry", "threads", "throttle"),
-    ("crypto", "db", "images", "media", "secret_files", "web"),
+    ("codes", "crypto", "db", "images", "media", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
     ("lifeline", "sessions", "watch"),
     ("state",),
@@ -43,6 +43,7 @@ DOORS = {
     "PIL": {"images"},
     "pillow_heif": {"images"},
     "python_multipart": {"uploads"},
+    "segno": {"codes"},
     "prometheus_client": {"meters", "metrics"},
     "uvicorn": {"server", "__main__"},
 }

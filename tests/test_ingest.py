@@ -217,6 +217,7 @@ def test_a_device_that_wants_json_gets_a_description(
         "job_id": job_id,
         "status": "done",
         "result_url": link,
+        "page_url": answer.headers["x-page-url"],
         "expires_at": spelt(row["expires_at"]),
         "mime": "image/jpeg",
         "bytes": len(picture.content),

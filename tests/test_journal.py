@@ -37,6 +37,9 @@ PUBLIC = {
     "finished_at",
     "total_ms",
     "result_url",
+    "result_mime",
+    "result_width",
+    "result_height",
     "expires_at",
 }
 

@@ -9,16 +9,26 @@ from uuid import uuid4
 
 import httpx
 import photos
+import psycopg
 import pytest
-from camera import Camera
+from camera import Camera, breeze_fields
+from conftest import MakeHouse
 from PIL import Image
-from rig import House, Sandbox, spelt, until
+from rig import SIGNING_KEY, House, Sandbox, spelt, until
+from tables import Tables
+
+from service.codes import qr_code
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
 Disk = Callable[..., list[str]]
 
 HOURS_72 = 72 * 3600
+NEW_KEY = "another signing key that only the tests have: 53 bytes"
+WAITS_FOR_A_LOCK = """
+    select from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+"""
 
 
 @dataclass(frozen=True)
@@ -296,7 +306,7 @@ def test_a_done_job_tells_where_its_picture_is(guest: Guest, rows: Rows) -> None
     answer = guest.job()
 
     [job] = rows("select * from job_history")
-    [kept] = rows("select expires_at from media_object")
+    [kept] = rows("select width, height, expires_at from media_object")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json() == {
@@ -309,6 +319,9 @@ def test_a_done_job_tells_where_its_picture_is(guest: Guest, rows: Rows) -> None
         "finished_at": spelt(job["finished_at"]),
         "total_ms": job["total_ms"],
         "result_url": f"{guest.house_url}/public/results/{guest.job_id}",
+        "result_mime": "image/jpeg",
+        "result_width": kept["width"],
+        "result_height": kept["height"],
         "expires_at": spelt(kept["expires_at"]),
     }
 
@@ -350,6 +363,157 @@ def test_a_pending_job_tells_its_deadline(
 @pytest.mark.parametrize("job_id", ["0", "%00", "0b9f6b1c-5d1e-4f6a-9a57-3a0f6c1f2d3e"])
 def test_an_unknown_job_is_not_found(house: House, job_id: str) -> None:
     assert_refused(Guest(house.url, job_id, b"").job(), 404, "job_not_found")
+
+
+def delete(url: str, job_id: str, key: str | None) -> httpx.Response:
+    """Ask the house at `url` to delete a picture."""
+    headers = {} if key is None else {"x-delete-key": key.encode()}
+    return httpx.delete(f"{url}/public/results/{job_id}", headers=headers, trust_env=False)
+
+
+def test_an_answer_has_the_page_of_its_guest(camera: Camera, house: House) -> None:
+    plain = camera.shoot()
+    told = camera.shoot(headers={"accept": "application/json"})
+
+    for answer, page in (
+        (plain, plain.headers["x-page-url"]),
+        (told, told.json()["page_url"]),
+    ):
+        address, _, key = page.partition("#")
+        assert address == f"{house.url}/r/{answer.headers['x-job-id']}"
+        assert len(key) == 43
+    assert told.headers["x-page-url"] == told.json()["page_url"]
+
+
+def test_a_guest_deletes_the_picture_while_another_views_it(
+    camera: Camera, house: House, execute: Execute, rows: Rows, disk: Disk
+) -> None:
+    answer = camera.shoot()
+    job_id, key = owned(answer)
+    guest = Guest(house.url, job_id, answer.content)
+    assert guest.get("/preview").status_code == 200
+    execute(
+        "update job_history set failure_details = 'words', attempts = "
+        "jsonb_set(attempts, '{0,details}', '\"a woman in red\"') where id = %s",
+        job_id,
+    )
+    [before] = rows("select * from job_history where id = %s", job_id)
+
+    with httpx.stream("GET", f"{house.url}/public/results/{job_id}", trust_env=False) as viewer:
+        assert delete(house.url, job_id, key).status_code == 204
+        assert viewer.read() == answer.content
+
+    for more in ("", "/preview", "/qr"):
+        assert_refused(guest.get(more), 410, "result_expired")
+    assert_refused(delete(house.url, job_id, key), 410, "result_expired")
+    assert guest.job().json()["result_url"] is None
+    assert disk("temp", "results", "previews") == []
+    [after] = rows("select * from job_history where id = %s", job_id)
+    forgotten = {"client_address", "device", "idempotency_key", "source_sha256"}
+    assert {name for name in after if after[name] != before[name]} == forgotten | {
+        *("attempts", "failure_details"),
+    }
+    assert [after["client_address"], after["device"]] == ["", {}]
+    assert after["attempts"] == [
+        {name: value for name, value in attempt.items() if name != "details"}
+        for attempt in before["attempts"]
+    ]
+    [entry] = rows("select actor, target, details from audit_log where action = 'result.delete'")
+    assert entry == {"actor": "guest", "target": job_id, "details": {}}
+    assert key not in house.output
+
+
+def owned(answer: httpx.Response) -> tuple[str, str]:
+    """The job of a shot, and the key that deletes its picture."""
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-job-id"], answer.headers["x-page-url"].partition("#")[2]
+
+
+def test_only_its_own_key_deletes_a_picture(camera: Camera, house: House) -> None:
+    (job_id, key), (_, other) = (owned(camera.shoot()) for _ in range(2))
+
+    for wrong in (None, "", other, key[:-1], key[::-1], key + "A", "%00", "é"):
+        assert_refused(delete(house.url, job_id, wrong), 403, "delete_key_invalid")
+        if wrong is not None:
+            shown = httpx.get(
+                f"{house.url}/public/results/{job_id}/qr",
+                headers={"x-delete-key": wrong.encode()},
+                trust_env=False,
+            )
+            assert_refused(shown, 403, "delete_key_invalid")
+
+    assert Guest(house.url, job_id, b"").get().status_code == 200
+    assert delete(house.url, job_id, key).status_code == 204
+
+
+def test_a_delete_key_survives_a_new_signing_key_while_the_old_one_is_kept(
+    camera: Camera, make_house: MakeHouse
+) -> None:
+    job_id, key = owned(camera.shoot())
+    only_new = make_house(JWT_SIGNING_KEY=NEW_KEY)
+    both = make_house(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
+
+    assert_refused(delete(only_new.url, job_id, key), 403, "delete_key_invalid")
+    assert delete(both.url, job_id, key).status_code == 204
+
+
+def test_an_expired_picture_cannot_be_deleted(
+    camera: Camera, house: House, execute: Execute
+) -> None:
+    job_id, key = owned(camera.shoot())
+
+    execute("update media_object set expires_at = now() where job_id = %s", job_id)
+
+    assert_refused(delete(house.url, job_id, key), 410, "result_expired")
+    for nobody in ("x", job_id.upper()):
+        assert_refused(delete(house.url, nobody, key), 404, "result_not_found")
+
+
+def test_a_retry_of_a_deleted_shot_is_a_new_order(
+    camera: Camera, house: House, sandbox: Sandbox
+) -> None:
+    fields = breeze_fields(photos.jpeg())
+    job_id, key = owned(camera.shoot(fields=fields))
+    assert delete(house.url, job_id, key).status_code == 204
+
+    again = camera.shoot(fields=fields)
+
+    assert owned(again)[0] != job_id
+    assert "idempotent-replayed" not in again.headers
+    assert len(sandbox.calls()) == 2
+
+
+def test_a_preview_made_while_its_picture_is_deleted_is_not_kept(
+    camera: Camera, house: House, tables: Tables, disk: Disk
+) -> None:
+    job_id, _ = owned(camera.shoot())
+    guest = Guest(house.url, job_id, b"")
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(tables.url) as deleter:
+        deleter.execute("update media_object set cleaned_at = now() where job_id = %s", [job_id])
+        asked = pool.submit(guest.get, "/preview")
+        until(lambda: disk("previews"), "the preview lies on the disk")
+        until(lambda: tables.rows(WAITS_FOR_A_LOCK), "its maker waits for the deletion")
+        deleter.commit()
+        assert_refused(asked.result(), 410, "result_expired")
+
+    assert disk("previews") == []
+
+
+def test_the_code_of_a_picture_leads_to_its_page(camera: Camera, house: House) -> None:
+    answer = camera.shoot()
+    job_id, key = owned(answer)
+    guest = Guest(house.url, job_id, answer.content)
+
+    shared, own = guest.get("/qr"), guest.get("/qr", x_delete_key=key)
+
+    assert shared.headers["content-type"] == own.headers["content-type"] == "image/svg+xml"
+    assert shared.content == qr_code(f"{house.url}/r/{job_id}")
+    assert own.content == qr_code(answer.headers["x-page-url"])
+    for shown in (shared, own):
+        assert shown.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert shown.headers["cache-control"] == "no-store"
+    assert_refused(Guest(house.url, str(uuid4()), b"").get("/qr"), 404, "result_not_found")
 
 
 def assert_refused(answer: httpx.Response, status: int, reason: str) -> None:

@@ -31,6 +31,7 @@ from service.queries.jobs import (
     job_claim,
     job_fail,
     job_finish,
+    job_forget,
     job_undelivered,
     jobs_interrupt,
 )
@@ -49,7 +50,9 @@ from service.queries.media import (
     KeptFile,
     Preview,
     media_add_preview,
+    media_forget,
     media_gone,
+    media_lock_result,
     media_preview,
 )
 from service.queries.sessions import (
@@ -170,6 +173,7 @@ __all__ = [
     "job_fail",
     "journal_failures",
     "job_finish",
+    "job_forget",
     "journal_page_newer",
     "journal_page_older",
     "journal_plan_for_values",
@@ -179,7 +183,9 @@ __all__ = [
     "media_add_preview",
     "media_clean",
     "media_expired",
+    "media_forget",
     "media_gone",
+    "media_lock_result",
     "media_preview",
     "session_end",
     "session_has_ended",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from service.db import Database, Runner
+from service.db import Database, Runner, Session
 from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
 
@@ -132,6 +132,11 @@ async def job_fail(
 async def job_undelivered(db: Database, job_id: UUID) -> None:
     """Remember that the device had gone before it had the whole picture."""
     await db.run("job_undelivered", job_id)
+
+
+async def job_forget(session: Session, job_id: UUID) -> None:
+    """Leave of a job only what is counted."""
+    await session.run("job_forget", job_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service.crypto import Digest
-from service.db import Database
+from service.db import Database, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ async def media_add_preview(db: Database, job_id: UUID, preview: KeptFile) -> No
         *(job_id, preview.path, preview.bytes, preview.sha256),
         *(preview.width, preview.height, preview.expires_at),
     )
+
+
+async def media_lock_result(session: Session, job_id: UUID) -> bool:
+    """Keep a picture from everybody else until the transaction ends; False when it is gone."""
+    return await session.value("media_lock_result", job_id) is not None
+
+
+async def media_forget(session: Session, job_id: UUID) -> list[str]:
+    """Every file of a job counts as removed from now on; the paths they are at."""
+    return [row["path"] for row in await session.many("media_forget", job_id)]
 
 
 async def media_gone(db: Database, job_id: UUID, kind: str) -> None:
