@@ -26,11 +26,13 @@ from service.errors import (
 )
 from service.images import ImageInfo, Photo, inspect, without_metadata
 from service.meters import count_attempt
-from service.providers import gemini
+from service.providers import gemini, openai
 from service.providers.base import Order, Picture, Provider, Template, Turn
 from service.threads import in_thread
 
-REGISTRY: Mapping[str, Provider] = {provider.name: provider for provider in (gemini.PROVIDER,)}
+REGISTRY: Mapping[str, Provider] = {
+    provider.name: provider for provider in (gemini.PROVIDER, openai.PROVIDER)
+}
 
 MIN_RESULT_SIDE = 16
 MAX_RESULT_PIXELS = 100_000_000

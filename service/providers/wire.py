@@ -1,6 +1,7 @@
 """What every driver needs of HTTP: a body streamed from files, an answer read up to a cap, httpx's
 errors turned into ours."""
 
+import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,33 @@ def _length(piece: bytes | Path | AsBase64 | Slice) -> int:
     return piece.stat().st_size
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file of a multipart form. Field and name are ours: they are written as they are."""
+
+    field: str
+    name: str
+    mime: str
+    path: Path
+
+
+def form(texts: Mapping[str, str], files: Sequence[FilePart]) -> tuple[Body, str]:
+    """A multipart form, texts first, and its media type (RFC 7578)."""
+    boundary = secrets.token_hex(16)
+    pieces: list[bytes | Path | AsBase64] = []
+    for name, text in texts.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        pieces.append(f"{head}{text}\r\n".encode())
+    for file in files:
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{file.field}"; '
+            f'filename="{file.name}"\r\nContent-Type: {file.mime}\r\n\r\n'
+        )
+        pieces += [head.encode(), file.path, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return Body(pieces), f"multipart/form-data; boundary={boundary}"
+
+
 def open_client(max_connections: int) -> httpx.AsyncClient:
     """The client of all drivers. It only limits the connect: the window bounds everything else,
     because httpx's read timeout starts anew with every byte of a dripping server."""
@@ -177,17 +205,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def decode_base64(raw: msgspec.Raw) -> bytes:
     """A picture out of its JSON string of base64, without making a Python string of it. The
     URL-safe alphabet is understood too. Raises `ProviderBadResponse`."""
-    text = bytes(raw)
-    if b"-" in text or b"_" in text:
-        text = text.translate(URL_SAFE)
     try:
-        data = msgspec.json.decode(text, type=bytes)
+        data = _decoded(raw)
     except msgspec.MsgspecError as error:
         private = f"broken base64: {error}"
         raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
     if not data:
         raise ProviderBadResponse(private="a picture of 0 bytes", repeats=1, maybe_billed=True)
     return data
+
+
+def _decoded(raw: msgspec.Raw) -> bytes:
+    try:
+        return msgspec.json.decode(raw, type=bytes)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(bytes(raw).translate(URL_SAFE), type=bytes)
 
 
 def maybe_billed(failure: ProviderFailure) -> ProviderFailure:

@@ -1,0 +1,270 @@
+"""OpenAI: `images/edits`, a multipart form with the photo and the templates streamed from files.
+
+Wire facts are those of the OpenAI API reference (images, models, errors, deprecations, November
+2026) unless a comment names another source.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from service.config import ProviderAccount
+from service.errors import (
+    ContentBlocked,
+    PayloadTooLarge,
+    ProviderAuth,
+    ProviderBadResponse,
+    ProviderError,
+    ProviderFailure,
+    ProviderQuota,
+    ProviderUnavailable,
+)
+from service.media import EXTENSIONS
+from service.providers.base import Fault, Operation, Order, Picture, Provider, Pulse
+from service.providers.openai_settings import DEFAULT_MODEL, Price, Settings, faults, model_of
+from service.providers.wire import (
+    MAX_QUOTED,
+    Answer,
+    FilePart,
+    decode_base64,
+    form,
+    get,
+    post,
+    retry_after,
+)
+
+MAX_IMAGE_BYTES = 50 * 1000**2
+ACCEPTS = frozenset({"image/jpeg", "image/png", "image/webp"})
+
+
+class _Image(msgspec.Struct):
+    b64_json: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Edited(msgspec.Struct):
+    data: list[_Image] | None = None
+    usage: dict[str, Any] | None = None
+
+
+class _Listed(msgspec.Struct):
+    id: str
+    shutdown_date: date | None = None
+
+
+class _Moderation(msgspec.Struct):
+    moderation_stage: str | None = None
+    categories: list[str] | None = None
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+    moderation_details: _Moderation | None = None
+
+
+class _Envelope(msgspec.Struct):
+    error: _Error
+
+
+T = TypeVar("T")
+
+BLOCKED = frozenset(
+    {"moderation_blocked", "content_policy_violation", "image_content_policy_violation"}
+)
+# "Retrying does not restore access" (help.openai.com); the older ones come as 400 too.
+MONEY = frozenset(
+    {
+        *("insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded"),
+        *("project_spend_limit_exceeded", "organization_usage_limit_exceeded"),
+        *("billing_hard_limit_reached", "billing_not_active"),
+    }
+)
+
+
+# Failures that pass: OpenAI may say that one of them is worth another try.
+PASSING = (ProviderUnavailable, ProviderError)
+
+
+async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order) -> Picture:
+    """Have OpenAI edit one photo. Raises `ProviderFailure`, or `PayloadTooLarge` for a photo
+    that OpenAI does not take."""
+    settings = msgspec.convert(order.settings, Settings, from_attributes=True)
+    body, media_type = form(_fields(settings), _files(order))
+    answer = await post(
+        client,
+        f"{account.base_url}/v1/images/edits",
+        body,
+        _key(account) | {"Content-Type": media_type},
+    )
+    if not 200 <= answer.status < 300:
+        raise _refusal(answer)
+    edited = _decode(answer, _Edited)
+    usage = edited.usage or {}
+    return Picture(
+        data=_picture(edited),
+        model=settings.model,
+        usage=usage,
+        tokens=_number(usage, "total_tokens"),
+        cost_microusd=_cost(model_of(settings.model).price, usage),
+    )
+
+
+async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
+    """Ask for a model: it must be there for this key, and tells the day it ends. Whether the
+    organisation is verified and has money left only an order shows."""
+    try:
+        answer = await get(client, f"{account.base_url}/v1/models/{model}", _key(account))
+        if answer.status != 200:
+            raise _refusal(answer)
+        return Pulse(ok=True, shutdown_date=_decode(answer, _Listed).shutdown_date)
+    except ProviderFailure as failure:
+        return Pulse.of(failure)
+
+
+def _fields(settings: Settings) -> dict[str, str]:
+    """The settings as the form has them; what is left empty is not sent."""
+    given = msgspec.structs.asdict(settings)
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _files(order: Order) -> list[FilePart]:
+    """Customer's photo, then templates in their order, each under its role."""
+    images = [("photo", order.photo), *((one.role, one.photo) for one in order.templates)]
+    if max(photo.bytes for _, photo in images) >= MAX_IMAGE_BYTES:
+        raise PayloadTooLarge("The photo is too large to be sent untouched; set max_side_px.")
+    field = "image" if len(images) == 1 else "image[]"
+    return [
+        FilePart(field, f"{role}.{EXTENSIONS[photo.mime]}", photo.mime, photo.path)
+        for role, photo in images
+    ]
+
+
+def _key(account: ProviderAccount) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.api_key}"}
+
+
+def _picture(edited: _Edited) -> bytes:
+    if not edited.data:
+        raise ProviderBadResponse(private="no picture in `data`", repeats=1, maybe_billed=True)
+    return decode_base64(edited.data[0].b64_json)
+
+
+def _refusal(answer: Answer) -> ProviderFailure:
+    """A status other than 2xx. Both kinds of 429 are told apart by their code."""
+    error = _error_of(answer)
+    kind, repeats = _judged(answer.status, error)
+    if answer.headers.get("x-should-retry") == "false":
+        repeats = 0
+    elif answer.headers.get("x-should-retry") == "true" and kind in PASSING:
+        repeats = 1
+    stage = error.moderation_details and error.moderation_details.moderation_stage
+    return kind(
+        private=_words(answer, error),
+        repeats=repeats,
+        wait_seconds=_asked_wait(answer.headers),
+        maybe_billed=answer.status in (408, 504) or stage in ("output", "unknown"),
+    )
+
+
+def _judged(status: int, error: _Error) -> tuple[type[ProviderFailure], int]:
+    """Which failure it is, and how often it is worth another try."""
+    if error.code in BLOCKED:
+        return ContentBlocked, 0
+    if error.code in MONEY or error.type == "insufficient_quota":
+        return ProviderQuota, 0
+    if status in (401, 403):
+        return ProviderAuth, 0
+    if status == 429:
+        return ProviderQuota, 1
+    if status in (408, 409) or status >= 500:
+        return ProviderUnavailable, 1
+    return (ProviderBadResponse if status < 400 else ProviderError), 0
+
+
+def _asked_wait(headers: httpx.Headers) -> float | None:
+    milliseconds = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", headers.get("retry-after-ms", ""))
+    return float(milliseconds[0]) / 1000 if milliseconds else retry_after(headers)
+
+
+def _error_of(answer: Answer) -> _Error:
+    """The error object; of a proxy's page, its text."""
+    try:
+        return msgspec.json.decode(answer.body, type=_Envelope).error
+    except msgspec.MsgspecError:
+        return _Error(message=answer.body[:MAX_QUOTED].decode(errors="replace"))
+
+
+def _words(answer: Answer, error: _Error) -> str:
+    """What an admin reads of it. The message about a wrong key repeats a part of that key."""
+    said = None if error.code == "invalid_api_key" else error.message
+    details = error.moderation_details
+    parts = [
+        f"HTTP {answer.status}",
+        error.code or error.type,
+        details and f"{details.moderation_stage}: {', '.join(details.categories or [])}",
+        answer.headers.get("x-request-id"),
+        said,
+    ]
+    return " | ".join(part for part in parts if part)[:MAX_QUOTED]
+
+
+def _decode(answer: Answer, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.MsgspecError as error:
+        private = f"not the JSON we know: {error}"
+        raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
+
+
+def _cost(price: Price | None, usage: Mapping[str, Any]) -> int | None:
+    """The estimated price in millionths of a US dollar; None for a model without a known price.
+    Any figure may be missing."""
+    if price is None:
+        return None
+    text = _number(_details(usage, "input"), "text_tokens") or 0
+    images = _number(_details(usage, "input"), "image_tokens") or 0
+    written = _number(_details(usage, "output"), "text_tokens") or 0
+    drawn = max(0, (_number(usage, "output_tokens") or 0) - written)
+    return round(
+        text * price.text + images * price.image + drawn * price.drawn + written * price.written
+    )
+
+
+def _details(usage: Mapping[str, Any], way: str) -> Mapping[str, Any]:
+    found = usage.get(f"{way}_tokens_details")
+    return found if isinstance(found, dict) else {}
+
+
+def _number(figures: Mapping[str, Any], name: str) -> int | None:
+    value = figures.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _model_name(settings: msgspec.Struct) -> str:
+    return str(getattr(settings, "model", DEFAULT_MODEL))
+
+
+def _check(settings: msgspec.Struct, images: int) -> Iterable[Fault]:
+    """Fewer images than OpenAI's 16 fit into a plan, so their number is never too large."""
+    typed = msgspec.convert(settings, Settings, from_attributes=True)
+    return [(f"settings.{name}", why) for name, why in faults(typed, date.today()).items()]
+
+
+PROVIDER = Provider(
+    name="openai",
+    edit=edit,
+    ping=ping,
+    operations={
+        "image_edit": Operation(Settings, optional_roles=("background", "style")),
+        "style_transfer": Operation(Settings, roles=("style",)),
+        "identity_transfer": Operation(Settings, roles=("face",), optional_roles=("background",)),
+    },
+    accepts=ACCEPTS,
+    model_of=_model_name,
+    check=_check,
+)
