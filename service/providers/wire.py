@@ -114,7 +114,7 @@ class FilePart:
 def form(texts: Mapping[str, str], files: Sequence[FilePart]) -> tuple[Body, str]:
     """A multipart form, texts first, and its media type (RFC 7578)."""
     boundary = secrets.token_hex(16)
-    pieces: list[bytes | Path | AsBase64] = []
+    pieces: list[bytes | Path] = []
     for name, text in texts.items():
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
         pieces.append(f"{head}{text}\r\n".encode())
