@@ -54,6 +54,13 @@ def big_jpeg(megapixels: float = 12.0, *, target_bytes: int | None = None) -> by
 
 
 @cache
+def heavy_jpeg(size: int) -> bytes:
+    """A photo of at least `size` bytes, nearly all of them comments in its header."""
+    photo, comment = jpeg(), b"\xff\xfe\xff\xff" + bytes(0xFFFD)
+    return photo[:2] + comment * (size // len(comment) + 1) + photo[2:]
+
+
+@cache
 def png(width: int = 640, height: int = 480, *, alpha: bool = False, text: str = "") -> bytes:
     """A PNG; with `alpha` its left half is transparent."""
     picture = scene(width, height, text)

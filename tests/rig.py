@@ -173,9 +173,8 @@ class Sandbox(Program):
 
 
 class House(Program):
-    """The service, on a free port of 127.0.0.1, and the folder its pictures lie in.
-
-    `environment` is added to what every house needs; None takes a variable away.
+    """The service, on a free port of 127.0.0.1 unless PORT names one, and the folder its pictures
+    lie in. `environment` is added to what every house needs; None takes a variable away.
     """
 
     def __init__(
@@ -187,7 +186,7 @@ class House(Program):
         provider_url: str,
         environment: Mapping[str, str | None],
     ) -> None:
-        self.port = free_port()
+        self.port = int(environment.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         wanted: dict[str, str | None] = {
             "PORT": str(self.port),
