@@ -92,6 +92,14 @@ def shared_metrics() -> Path | None:
     return Path(folder) if folder else None
 
 
+def media_root_from_environment() -> Path:
+    """Only `MEDIA_ROOT`."""
+    reader = _Reader(os.environ)
+    folder = reader.folder("MEDIA_ROOT", "media")
+    reader.complain()
+    return folder
+
+
 def load(environment: Mapping[str, str]) -> Config:
     """Read and check everything; raises `ConfigError` naming every problem."""
     read = _Reader(environment)

@@ -68,3 +68,11 @@ select
     ) as shots_today
 from slot
 order by slot.id;
+
+-- name: house_is_empty
+-- Whether this database has no tables yet, so that a backup may be brought into it.
+select not exists (
+    select
+    from pg_class
+    where relnamespace = 'public'::regnamespace
+);

@@ -1,4 +1,4 @@
-"""Debian's nginx with the site that is shipped: only its addresses, files and one patience differ."""
+"""Debian's nginx with the shipped site: only its addresses, files and one patience differ."""
 
 import os
 import subprocess

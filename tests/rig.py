@@ -205,6 +205,7 @@ class House(Program):
             **environment,
         }
         given = {name: value for name, value in wanted.items() if value is not None}
+        self.environment = given
         self._log_start = 0
         self.media_root = Path(given.get("MEDIA_ROOT", home / "media"))
         super().__init__([sys.executable, "-m", "service"], given, log_path)

@@ -14,6 +14,7 @@ from service.queries.audit import (
 from service.queries.house import (
     HouseNow,
     SlotUse,
+    house_is_empty,
     house_now,
     house_schema,
     house_slots,
@@ -166,6 +167,7 @@ __all__ = [
     "audit_page",
     "gallery_page",
     "house_now",
+    "house_is_empty",
     "house_schema",
     "house_slots",
     "job_by_id",

@@ -71,3 +71,9 @@ async def house_now(db: Database) -> HouseNow:
 async def house_slots(db: Database, timezone: str) -> list[SlotUse]:
     """Every slot's limits and use; a day begins at midnight in `timezone`."""
     return [SlotUse(**row) for row in await db.many("house_slots", timezone)]
+
+
+async def house_is_empty(db: Database) -> bool:
+    """Whether the database has no tables at all."""
+    empty: bool = await db.value("house_is_empty")
+    return empty
