@@ -50,6 +50,7 @@ PhotoslotError                         500 internal_error
     └── ProviderTimeout                504 provider_timeout
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -409,6 +410,11 @@ class ProviderBadResponse(ProviderFailure):
 
 class _ProviderLater(ProviderFailure, TryLater):
     """The AI provider cannot work now."""
+
+    def __init__(self, *args: Any, wait_seconds: float | None = None, **more: Any) -> None:
+        """A device is told to wait as long as the provider told us to."""
+        wait = max(RETRY_AFTER_SECONDS, math.ceil(wait_seconds or 0))
+        super().__init__(*args, **{"wait_seconds": wait_seconds, "retry_after": wait, **more})
 
 
 class ProviderUnavailable(_ProviderLater):

@@ -69,6 +69,11 @@ MAYBE_BILLED = Counter(
     "Provider calls without a picture that may be charged all the same.",
     ("provider", "model"),
 )
+MAYBE_BILLED_TWICE = Counter(
+    "photoslot_maybe_billed_twice",
+    "Provider calls that may be charged although another one followed for the same shot.",
+    ("provider", "model"),
+)
 TOKENS = Counter("photoslot_tokens", "Tokens by the provider's own count.", ("provider", "model"))
 COST = Counter(
     "photoslot_cost_dollars", "Estimated price of all calls in US dollars.", ("provider", "model")

@@ -6,9 +6,8 @@ provider call is only begun with a few seconds left. Cameras come here through `
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -16,14 +15,12 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import answers, guards, handouts, providers, queries
-from service.crypto import digest
+from service import answers, calls, guards, providers, queries
 from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
     Interrupted,
     InvalidFields,
-    NotConfigured,
     Overloaded,
     PhotoslotError,
     ProviderBusy,
@@ -31,19 +28,19 @@ from service.errors import (
     QuotaExceeded,
     SlotBusy,
     StorageError,
+    TryLater,
     by_reason,
 )
-from service.images import ImageInfo, Photo, inspect, prepare
+from service.images import ImageInfo, inspect
 from service.media import Workbench
 from service.meters import ADDED_SECONDS, REPLAYS, SHOT_SECONDS, SHOTS, UNSTORED, UPLOAD_SECONDS
-from service.providers.base import Template
-from service.queries import IngestSlot, Job, KeptFile, NewJob, Stages
+from service.providers import MIN_ATTEMPT_SECONDS, Plan
+from service.queries import Claim, IngestSlot, Job, KeptFile, NewJob, Stages
 from service.state import State
 from service.threads import in_thread
 from service.uploads import MAX_OVERHEAD_BYTES, Progress, Upload, too_large
 
 RESERVE_SECONDS = 1.0
-MIN_ATTEMPT_SECONDS = 5.0
 SEND_SECONDS = 0.3
 FINISH_RETRY_SECONDS = 0.25
 FOLLOW_POLL_SECONDS = 0.2
@@ -58,7 +55,8 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class Shot:
     """What is known of one shot so far. Times are loop time, `created_at` is the wall clock's.
-    `is_known` once its sender is: from then on its end is written down."""
+    `is_known` once its sender is: from then on its end is written down. `plans` are those that may
+    still be tried, the first one first."""
 
     slot: IngestSlot
     job_id: UUID
@@ -69,6 +67,7 @@ class Shot:
     progress: Progress = field(default_factory=Progress)
     upload: Upload | None = None
     idempotency_key: bytes | None = None
+    plans: list[Plan] = field(default_factory=list)
     attempts: list[providers.Attempt] = field(default_factory=list)
     is_known: bool = False
     follows: bool = False
@@ -90,6 +89,11 @@ class Shot:
     def upload_by(self) -> float:
         """When the body must be complete, so that a provider call is still worth its money."""
         return self.answer_by - MIN_ATTEMPT_SECONDS
+
+    @property
+    def provider(self) -> str:
+        """Who works on it, or was the last to."""
+        return self.attempts[-1].provider if self.attempts else self.slot.provider
 
     def stages(self, now: float) -> Stages:
         """Milliseconds of each stage that was reached by `now`."""
@@ -161,26 +165,20 @@ def _expected_bytes(request: Request[State], slot: IngestSlot) -> int:
 async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Workbench) -> Response:
     """The way of one shot once its photo is here."""
     state, slot = request.state, shot.slot
-    plan = await _plan(state, slot)
+    shot.plans = await calls.plans_of(state, slot)
     info = await in_thread(state["threads"].images, inspect, bench.path("upload"), _pixels(state))
+    source = calls.Source(bench, upload, info, slot.max_side_px)
     with answers.watch(request) as device:
         if twin := await _claim(state, shot, upload, info, bench):
             return await _replay(request, shot, twin, device)
-        photo = await _prepare(state, slot, plan, info, upload, bench)
-        plan = replace(plan, templates=await _fitting(state, plan, bench))
+        ready = await calls.make_ready(state, shot.plans[0], source)
         if shot.answer_by - _now() < MIN_ATTEMPT_SECONDS:
             raise Overloaded("Too little of the window was left when it was this shot's turn.")
         shot.called = _now()
-        edited = await providers.edit(
-            plan,
-            photo,
-            client=state["client"],
-            threads=state["threads"].images,
-            deadline=shot.answer_by,
-            link=partial(_link, state, shot),
-            turn=partial(_turn, state),
-            attempts=shot.attempts,
+        house = calls.house_for(
+            state, shot.job_id, slot, source, ready, shot.closes_at, shot.attempts
         )
+        edited = await providers.edit(ready, shot.plans[1:], house, shot.answer_by, shot.attempts)
         shot.edited = _now()
         # Beside the storing: removing a large file blocks. `workbench` makes sure of it in the end.
         state["threads"].disk.submit(bench.clear)
@@ -188,66 +186,20 @@ async def _edit(request: Request[State], shot: Shot, upload: Upload, bench: Work
         return _answer(request, shot, edited, kept, device)
 
 
-async def _plan(state: State, slot: IngestSlot) -> providers.Plan:
-    """The slot's order with its templates, in the order the slot has them."""
-    ids = [UUID(use["media_id"]) for use in slot.templates]
-    known = {found.id: found for found in await queries.template_by_ids(state["db"], ids)}
-    templates = [
-        Template(use["role"], _photo(state, known[media_id]))
-        for use, media_id in zip(slot.templates, ids, strict=True)
-        if media_id in known
-    ]
-    if len(templates) < len(ids) or not all(one.photo.path.is_file() for one in templates):
-        raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
-    accounts = state["provider_keys"].accounts()
-    return providers.plan(slot.provider, slot.operation, slot.settings, templates, accounts)
-
-
-def _link(state: State, shot: Shot, photo: Photo) -> str:
-    """Where a provider may fetch the shot's photo or a template while the window is open."""
-    return handouts.link(state, photo, shot.closes_at)
-
-
-async def _turn(state: State, api_key: str, pace: float) -> float:
-    """Seconds until a provider's next free moment for this key, whichever process asks. While the
-    database is away every call only waits for itself: what is ordered has to be fetched."""
-    try:
-        return await queries.turn_take(state["db"], digest("turn", api_key), pace)
-    except DatabaseUnavailable as error:
-        log.error("turn.not_taken", why=error.private)
-        return pace
-
-
-async def _fitting(state: State, plan: providers.Plan, bench: Workbench) -> list[Template]:
-    """The templates in types the provider takes; the others are turned into one for this shot."""
-    accepts, fitting = plan.provider.accepts, []
-    for number, template in enumerate(plan.templates):
-        photo = template.photo
-        if photo.mime not in accepts:
-            target = bench.path(f"{plan.provider.name}-template-{number}")
-            images = state["threads"].images
-            photo = await in_thread(images, prepare, photo.path, target, 0, accepts)
-        fitting.append(Template(template.role, photo))
-    return fitting
-
-
-def _photo(state: State, template: queries.Template) -> Photo:
-    path = state["media"].path(template.path)
-    return Photo(path, template.mime, template.width, template.height, template.bytes)
-
-
 async def _claim(
     state: State, shot: Shot, upload: Upload, info: ImageInfo, bench: Workbench
 ) -> Job | None:
-    """Take the shot in, or find the finished twin it is the retry of. A twin that will never
-    finish, or whose file is gone, no longer stands in the way."""
+    """Take the shot in for the first of its plans that has a place, or find the finished twin it is
+    the retry of. A twin that will never finish, or whose file is gone, no longer stands in the way.
+    """
     job = _new_job(state, shot, upload, info, bench)
     while True:
         claim = await queries.job_claim(state["db"], job)
         if claim.outcome == "claimed":
+            shot.plans = shot.plans[(claim.place or 1) - 1 :]
             return None
         if claim.outcome != "joined":
-            raise _refusal(claim.outcome, job.timezone)
+            raise _refusal(claim, job.timezone)
         shot.follows, shot.job_id = True, claim.job_id
         if twin := await _follow(state, shot):
             return twin
@@ -259,6 +211,7 @@ def _new_job(state: State, shot: Shot, upload: Upload, info: ImageInfo, bench: W
     return NewJob(
         id=shot.job_id,
         slot=slot,
+        candidates=calls.candidates(slot, shot.plans),
         source=shot.source,
         created_at=shot.created_at,
         deadline_at=shot.closes_at,
@@ -300,15 +253,19 @@ def _basename(filename: str) -> str:
     return "".join(char for char in last if char.isprintable())[:MAX_FILENAME]
 
 
-def _refusal(outcome: str, timezone: str) -> PhotoslotError:
-    if outcome == "quota_exceeded":
+def _refusal(claim: Claim, timezone: str) -> PhotoslotError:
+    if claim.outcome == "quota_exceeded":
         return QuotaExceeded(retry_after=_seconds_to_midnight(timezone))
+    if claim.retry_seconds is not None:
+        refusal = by_reason(claim.outcome)
+        assert issubclass(refusal, TryLater)
+        return refusal(retry_after=max(1, claim.retry_seconds))
     refusals: dict[str, type[PhotoslotError]] = {
         "slot_busy": SlotBusy,
         "provider_busy": ProviderBusy,
         "idempotency_conflict": IdempotencyConflict,
     }
-    return refusals[outcome]()
+    return refusals[claim.outcome]()
 
 
 def _seconds_to_midnight(timezone: str) -> int:
@@ -322,7 +279,7 @@ async def _follow(state: State, shot: Shot) -> Job | None:
     this request's failure too."""
     slot = shot.slot
     while True:
-        await queries.jobs_interrupt(state["db"], state["worker"], slot.id, slot.provider)
+        await queries.jobs_interrupt(state["db"], state["worker"], slot.id)
         job = await queries.job_by_id(state["db"], shot.job_id)
         if job is None or job.failure_reason == Interrupted.reason or _is_dead(job):
             return None
@@ -372,23 +329,6 @@ async def _replay(
     return answers.picture(request, job.id, picture, headers, result.expires_at, device)
 
 
-async def _prepare(
-    state: State,
-    slot: IngestSlot,
-    plan: providers.Plan,
-    info: ImageInfo,
-    upload: Upload,
-    bench: Workbench,
-) -> Photo:
-    """The photo as it leaves the house; untouched where the slot wants that and it can be."""
-    accepts = plan.provider.accepts
-    if slot.max_side_px == 0 and info.mime in accepts:
-        return Photo(bench.path("upload"), info.mime, info.width, info.height, upload.bytes)
-    source, target = bench.path("upload"), bench.path("photo")
-    images = state["threads"].images
-    return await in_thread(images, prepare, source, target, slot.max_side_px, accepts)
-
-
 async def _store(
     state: State, shot: Shot, edited: providers.Edited, device: answers.Device
 ) -> KeptFile | None:
@@ -433,7 +373,8 @@ async def _finish(
                 return await queries.job_finish(
                     state["db"],
                     shot.job_id,
-                    provider=edited.provider,
+                    provider=edited.plan.provider.name,
+                    model=edited.plan.model,
                     attempts=providers.as_rows(shot.attempts),
                     stages=shot.stages(_now()),
                     delivered=device.is_there,
@@ -455,12 +396,12 @@ def _answer(
 ) -> Response:
     now = _now()
     stages = shot.stages(now)
-    SHOTS.labels(shot.slot.id, edited.provider, "done").inc()
+    SHOTS.labels(shot.slot.id, shot.provider, "done").inc()
     SHOT_SECONDS.labels(shot.slot.id, "done").observe(now - shot.arrived)
     ADDED_SECONDS.observe(((stages.queue or 0) + (stages.store or 0)) / 1000)
     headers = answers.headers(shot.job_id) | {
         "Server-Timing": answers.server_timing(stages),
-        "X-Provider": edited.provider,
+        "X-Provider": shot.provider,
     }
     if kept is None:
         headers["X-Result-Stored"] = "no"
@@ -479,7 +420,7 @@ async def _file_failure(state: State, shot: Shot, failure: PhotoslotError) -> No
     if shot.follows:
         return
     slot, upload = shot.slot, shot.upload
-    SHOTS.labels(slot.id, slot.provider, failure.reason).inc()
+    SHOTS.labels(slot.id, shot.provider, failure.reason).inc()
     SHOT_SECONDS.labels(slot.id, failure.outcome).observe(_now() - shot.arrived)
     try:
         await queries.job_fail(
@@ -510,7 +451,7 @@ def _note(request: Request[State], shot: Shot) -> None:
         slot=shot.slot.id,
         source=shot.source,
         job_id=str(shot.job_id) if shot.is_known else None,
-        provider=shot.slot.provider,
+        provider=shot.provider,
         bytes=shot.progress.bytes,
         upload_ms=stages.upload,
         queue_ms=stages.queue,

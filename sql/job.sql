@@ -1,23 +1,32 @@
 -- name: job_claim
 -- Takes the shot in as pending, or files it as refused by a limit, or finds the running or finished job
--- it is the retry of: see the function claim_job in the first migration.
--- $1 job id, $2 slot id, $3 slot version, $4 source, $5 provider, $6 operation, $7 created at,
--- $8 deadline, $9 client address, $10 device metadata, $11 idempotency key or null,
--- $12 source sha256, $13 source mime, $14 source bytes, $15 width, $16 height, $17 upload ms,
--- $18 slot's limit in flight, $19 provider's limit in flight or null, $20 daily limit or null,
--- $21 time zone of the day, $22 path of the source, $23 when the source is stale, $24 worker,
--- $25 grace in seconds after a window, $26 seconds PostgreSQL must have been up
-select outcome, job_id
+-- it is the retry of: see the function claim_job in the fifth migration.
+-- $1 job id, $2 slot id, $3 slot version, $4 source, $5 providers of the plans that may run, the first
+-- one first, $6 their operations, $7 their models, $8 their providers' limits in flight or nulls,
+-- $9 created at, $10 deadline, $11 client address, $12 device metadata, $13 idempotency key or null,
+-- $14 source sha256, $15 source mime, $16 source bytes, $17 width, $18 height, $19 upload ms,
+-- $20 slot's limit in flight, $21 daily limit or null, $22 time zone of the day,
+-- $23 path of the source, $24 when the source is stale, $25 worker,
+-- $26 grace in seconds after a window, $27 seconds PostgreSQL must have been up
+select outcome, job_id, place, retry_seconds
 from claim_job(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26
+    $22, $23, $24, $25, $26, $27
 );
+
+-- name: job_move
+-- Hands a running shot over to the next plan's provider: see the function move_job in the fifth
+-- migration. Null, or why it has no place there.
+-- $1 job id, $2 provider, $3 operation, $4 model, $5 provider's limit in flight or null,
+-- $6 attempts so far, $7 worker, $8 grace in seconds after a window,
+-- $9 seconds PostgreSQL must have been up
+select move_job($1, $2, $3, $4, $5, $6, $7, $8, $9) as refusal;
 
 -- name: job_finish
 -- The shot ends well, once: the job is done, its picture is known, its source is gone.
 -- $1 job id, $2 attempts, $3 queue ms, $4 provider ms, $5 store ms, $6 total ms, $7 stored,
 -- $8 delivered, $9 path of the result or null, $10 mime, $11 bytes, $12 sha256, $13 width,
--- $14 height, $15 expires at, $16 provider that made it
+-- $14 height, $15 expires at, $16 provider that made it, $17 its model as the slot ordered it
 with done as (
     update job_history
     set
@@ -56,7 +65,8 @@ result as (
 )
 
 select count(*)::integer as finished
-from done;
+from done
+cross join mend_breaker($16, $17);
 
 -- name: job_fail
 -- The shot ends badly, once, whether it was claimed or is refused before that.

@@ -1,6 +1,6 @@
 -- name: slot_for_ingest
 -- What a camera's request is checked against before its body is read: the slot, the window and
--- retention in force, its provider's limit, and whether this address is shut out.
+-- retention in force, the providers' limits, and whether this address is shut out.
 -- $1 slot id, $2 throttle subject, $3 retention in hours unless a setting says otherwise
 select
     slot.id,
@@ -24,11 +24,7 @@ select
     coalesce(
         (select value::integer from settings where key = 'result_ttl_hours'), $3::integer
     ) as result_ttl_hours,
-    (
-        select (value ->> slot.provider)::integer
-        from settings
-        where key = 'provider_max_in_flight'
-    ) as provider_max_in_flight,
+    (select value from settings where key = 'provider_max_in_flight') as provider_max_in_flight,
     (
         select ceil(extract(epoch from blocked_until - now()))::integer
         from login_throttle

@@ -90,6 +90,18 @@ class Camera:
             trust_env=False,
         )
 
+    def shoot_slowly(self, slot: str, seconds: float) -> "Answer":
+        """A shot whose upload takes so long, on a raw socket."""
+        body, mime = self.multipart()
+        head = self.request(body, mime, slot, expect=False)
+        with self.wire() as wire:
+            wire.send(head)
+            if seconds:
+                wire.send_slowly(body, piece=len(body) // 10, pause=seconds / 10)
+            else:
+                wire.send(body)
+            return wire.answer()
+
     def burst(self, count: int, **shot: Any) -> list[httpx.Response]:
         """Send `count` shots at once; the answers in the order of sending."""
         with ThreadPoolExecutor(count) as threads:

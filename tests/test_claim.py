@@ -17,7 +17,7 @@ from service import queries
 from service.db import Database, open_database
 from service.errors import DatabaseUnavailable
 from service.lifeline import open_lifeline
-from service.queries import Claim, IngestSlot, KeptFile, NewJob, Stages
+from service.queries import Candidate, Claim, IngestSlot, KeptFile, NewJob, Stages
 
 pytestmark = pytest.mark.anyio
 
@@ -47,11 +47,19 @@ async def slot_of(db: Database, slot_id: str = "slot-001") -> IngestSlot:
     return slot
 
 
+def candidates_of(slot: IngestSlot) -> list[Candidate]:
+    """The slot's plan and its fallback."""
+    names = [slot.provider, *([slot.fallback["provider"]] if slot.fallback else [])]
+    limits = slot.provider_max_in_flight or {}
+    return [Candidate(name, f"{name}'s", f"{name}-1", limits.get(name)) for name in names]
+
+
 def new_job(slot: IngestSlot, worker: int, **changes: Any) -> NewJob:
     now, job_id = datetime.now(UTC), uuid4()
     job = NewJob(
         id=job_id,
         slot=slot,
+        candidates=candidates_of(slot),
         source="device",
         created_at=now,
         deadline_at=now + timedelta(seconds=48),
@@ -89,6 +97,7 @@ async def finish(db: Database, job_id: UUID, expires_in: timedelta = timedelta(h
         db,
         job_id,
         provider="gemini",
+        model="gemini-1",
         attempts=[{"provider": "gemini", "outcome": "ok"}],
         stages=Stages(12, 1, 200, 3, 216),
         delivered=True,
@@ -204,6 +213,65 @@ def test_a_providers_limit_holds_for_two_processes_on_all_slots(
     assert filed(rows)[("pending", None)] == LIMIT
 
 
+def test_two_providers_limits_hold_for_plans_that_name_them_the_other_way_round(
+    tables: Tables, slot: ChangeSlot, execute: Execute, rows: Rows
+) -> None:
+    pairs = [("slot-001", "gemini", "openai"), ("slot-002", "openai", "gemini")]
+    for slot_id, first, second in pairs:
+        slot(slot_id, provider=first, fallback={"provider": second}, max_in_flight=AT_ONCE)
+    limits = f'{{"gemini": {LIMIT}, "openai": {LIMIT}}}'
+    execute("update settings set value = %s where key = 'provider_max_in_flight'", limits)
+
+    claims = claim_from_two_processes(tables.url, *(slot_id for slot_id, _, _ in pairs))
+
+    assert outcomes(claims) == {"claimed": 2 * LIMIT, "provider_busy": AT_ONCE - 2 * LIMIT}
+    taken = rows("select provider, count(*) from job_history where status = 'pending' group by 1")
+    assert {row["provider"]: row["count"] for row in taken} == {"gemini": LIMIT, "openai": LIMIT}
+
+
+async def test_a_shot_gets_the_fallbacks_place_when_the_first_provider_is_full(
+    db: Database, worker: int, slot: ChangeSlot, execute: Execute, rows: Rows
+) -> None:
+    slot("slot-001", fallback={"provider": "openai"})
+    limits = '{"gemini": 1, "openai": 1}'
+    execute("update settings set value = %s where key = 'provider_max_in_flight'", limits)
+
+    claims = [await claim(db, worker) for _ in range(3)]
+
+    assert [(one.outcome, one.place) for one in claims] == [
+        ("claimed", 1),
+        ("claimed", 2),
+        ("provider_busy", None),
+    ]
+    stored = rows("select provider, operation from job_history order by created_at")
+    assert [(row["provider"], row["operation"]) for row in stored] == [
+        ("gemini", "gemini's"),
+        ("openai", "openai's"),
+        ("gemini", "gemini's"),
+    ]
+
+
+async def test_a_running_shot_moves_to_a_provider_that_has_room(
+    db: Database, worker: int, slot: ChangeSlot, rows: Rows
+) -> None:
+    slot("slot-002", provider="openai")
+    first, other = await claim(db, worker), await claim(db, worker, "slot-002")
+    to = Candidate("openai", "image_edit", "openai-1", 1)
+    tried = [{"provider": "gemini", "outcome": "provider_error"}]
+
+    assert await queries.job_move(db, first.job_id, to, tried, worker) == "provider_busy"
+    await finish(db, other.job_id)
+    assert await queries.job_move(db, first.job_id, to, tried, worker) is None
+    # Nor does its own place stand in its way.
+    assert await queries.job_move(db, first.job_id, to, tried, worker) is None
+
+    [row] = rows("select * from job_history where status = 'pending'")
+    assert (row["provider"], row["operation"]) == ("openai", "image_edit")
+    assert (row["attempts"], row["attempt_count"]) == (tried, 1)
+    await fail(db, first.job_id)
+    assert await queries.job_move(db, first.job_id, to, tried, worker) == "interrupted"
+
+
 def test_the_last_shot_of_the_day_is_given_out_once(
     tables: Tables, slot: ChangeSlot, rows: Rows
 ) -> None:
@@ -232,7 +300,7 @@ async def test_a_claimed_shot_is_pending_and_its_source_is_known(
 ) -> None:
     job = new_job(await slot_of(db), worker, idempotency_key=KEY)
 
-    assert await queries.job_claim(db, job) == Claim("claimed", job.id)
+    assert await queries.job_claim(db, job) == Claim("claimed", job.id, 1)
 
     [row] = rows("select * from job_history")
     assert (row["id"], row["status"], row["worker"]) == (job.id, "pending", worker)

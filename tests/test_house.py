@@ -23,6 +23,7 @@ FLOORS = (
     ("bodies", "cleaning"),
     ("answers", "guards", "plans"),
     ("handouts",),
+    ("calls",),
     ("shots",),
     (
         *("auth", "catalog", "gallery", "ingest", "journal", "metrics", "pages", "results"),

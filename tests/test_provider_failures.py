@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import photos
 import pytest
-from camera import Answer, Camera, Wire
+from camera import Camera, Wire
 from conftest import MakeHouse
 from rig import House, Sandbox, free_port, until
 
@@ -202,7 +201,7 @@ def test_the_window_bounds_every_call_however_slow(
 
     with ThreadPoolExecutor() as threads:
         answers = [
-            threads.submit(shoot_slowly, camera, slot_id, 2.0 if slot_id == "slot-004" else 0.0)
+            threads.submit(camera.shoot_slowly, slot_id, 2.0 if slot_id == "slot-004" else 0.0)
             for slot_id in plans
         ]
     *late, in_time = [answer.result() for answer in answers]
@@ -266,19 +265,6 @@ def test_a_device_that_leaves_does_not_hide_a_failure(
     row = wait_for_end(rows)
     assert (row["status"], row["failure_reason"]) == ("failed", "content_blocked")
     until(lambda: disk("temp", "results") == [], "the source is removed")
-
-
-def shoot_slowly(camera: Camera, slot: str, seconds: float) -> Answer:
-    """A shot whose upload takes so long."""
-    body, mime = camera.multipart(photos.jpeg())
-    head = camera.request(body, mime, slot, expect=False)
-    with camera.wire() as wire:
-        wire.send(head)
-        if seconds:
-            wire.send_slowly(body, piece=len(body) // 10, pause=seconds / 10)
-        else:
-            wire.send(body)
-        return wire.answer()
 
 
 def leave_at_the_provider(camera: Camera, sandbox: Sandbox, leave: Callable[[Wire], None]) -> None:

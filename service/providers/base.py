@@ -112,7 +112,8 @@ class Provider:
     `edit` runs an order. `ping` asks for key, reach and a model by its id, costs nothing and gives
     every `ProviderFailure` as a `Pulse`; whoever calls it limits its time. `check` finds what the
     types of the settings cannot tell, given the number of images, the photo among them: what one
-    model takes and another does not."""
+    model takes and another does not. `repeats_of_bad_pictures`: how often a call may be repeated
+    whose picture was not usable."""
 
     name: str
     edit: Edit
@@ -121,3 +122,29 @@ class Provider:
     accepts: frozenset[str]
     model_of: Callable[[msgspec.Struct], str]
     check: Check = takes_all
+    repeats_of_bad_pictures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a slot orders, checked: the driver, the operation, its typed settings."""
+
+    provider: Provider
+    account: ProviderAccount
+    operation: str
+    settings: msgspec.Struct
+    templates: Sequence[Template]
+
+    @property
+    def model(self) -> str:
+        """The model that is ordered; another one may answer."""
+        return self.provider.model_of(self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A plan, the photo and its templates as the plan's provider takes them."""
+
+    plan: Plan
+    photo: Photo
+    templates: Sequence[Template]

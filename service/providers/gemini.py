@@ -234,4 +234,5 @@ PROVIDER = Provider(
     accepts=frozenset({"image/jpeg", "image/png", "image/webp", "image/heic"}),
     model_of=model_of,
     check=check,
+    repeats_of_bad_pictures=1,
 )

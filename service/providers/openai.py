@@ -267,4 +267,5 @@ PROVIDER = Provider(
     accepts=ACCEPTS,
     model_of=_model_name,
     check=_check,
+    repeats_of_bad_pictures=1,
 )

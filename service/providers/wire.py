@@ -15,7 +15,9 @@ import pybase64
 
 from service.errors import ProviderBadResponse, ProviderFailure, ProviderUnavailable
 
-CONNECT_SECONDS = 4.0
+# Two connects and the pause between them take less than 5 seconds.
+CONNECT_SECONDS = 2.0
+RECONNECT_SECONDS = 0.3
 MAX_ANSWER_BYTES = 96 * 1024**2
 MAX_LOOKUP_BYTES = 1024**2
 BLOCK_BYTES = 3 * 128 * 1024
@@ -172,7 +174,10 @@ async def send(
         finally:
             await response.aclose()
     except tuple(NOT_SENT) as error:
-        raise ProviderUnavailable(private=_words(error), repeats=NOT_SENT[type(error)]) from error
+        repeats = NOT_SENT[type(error)]
+        raise ProviderUnavailable(
+            private=_words(error), repeats=repeats, wait_seconds=RECONNECT_SECONDS
+        ) from error
     except httpx.HTTPError as error:
         raise ProviderUnavailable(private=_words(error), maybe_billed=orders) from error
 

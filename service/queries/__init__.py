@@ -11,6 +11,15 @@ from service.queries.audit import (
     audit_add,
     audit_page,
 )
+from service.queries.breakers import (
+    OPENING_FAILURES,
+    PROBE_SECONDS,
+    Breaker,
+    breaker_fail,
+    breaker_forget,
+    breaker_list,
+    breaker_mend,
+)
 from service.queries.house import (
     HouseNow,
     SlotUse,
@@ -24,6 +33,7 @@ from service.queries.house import (
 from service.queries.jobs import (
     INTERRUPT_GRACE_SECONDS,
     SETTLED_SECONDS,
+    Candidate,
     Claim,
     Job,
     NewJob,
@@ -33,6 +43,7 @@ from service.queries.jobs import (
     job_fail,
     job_finish,
     job_forget,
+    job_move,
     job_undelivered,
     jobs_interrupt,
 )
@@ -133,6 +144,8 @@ __all__ = [
     "HourTotals",
     "HourPoint",
     "AuditEntry",
+    "Breaker",
+    "Candidate",
     "Claim",
     "ExpiredFile",
     "GalleryRow",
@@ -147,6 +160,8 @@ __all__ = [
     "ListedTemplate",
     "MAX_USERNAME",
     "NewJob",
+    "OPENING_FAILURES",
+    "PROBE_SECONDS",
     "Place",
     "Point",
     "Preview",
@@ -165,6 +180,10 @@ __all__ = [
     "Totals",
     "audit_add",
     "audit_page",
+    "breaker_fail",
+    "breaker_forget",
+    "breaker_list",
+    "breaker_mend",
     "gallery_page",
     "house_now",
     "house_is_empty",
@@ -176,6 +195,7 @@ __all__ = [
     "journal_failures",
     "job_finish",
     "job_forget",
+    "job_move",
     "journal_page_newer",
     "journal_page_older",
     "journal_plan_for_values",

@@ -16,11 +16,24 @@ SETTLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A plan that may run: its provider, operation and model, and how many shots that provider may
+    have in flight."""
+
+    provider: str
+    operation: str
+    model: str
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
-    """A shot that wants to be taken in: one field per column."""
+    """A shot that wants to be taken in: one field per column. It gets a place in
+    flight for the first of `candidates` whose provider has one."""
 
     id: UUID
     slot: IngestSlot
+    candidates: Sequence[Candidate]
     source: str
     created_at: datetime
     deadline_at: datetime
@@ -41,11 +54,14 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What became of a claim: `claimed`, `joined` (then the job is the running or finished twin),
-    `idempotency_conflict`, or the limit that refused it."""
+    """What became of a claim: `claimed` (`place` is the number of its candidate, from 1), `joined`
+    (then the job is the running or finished twin), `idempotency_conflict`, or what refused it, and
+    after how many seconds it may be otherwise."""
 
     outcome: str
     job_id: UUID
+    place: int | None = None
+    retry_seconds: int | None = None
 
 
 async def job_claim(db: Database, job: NewJob) -> Claim:
@@ -53,15 +69,32 @@ async def job_claim(db: Database, job: NewJob) -> Claim:
     slot = job.slot
     row = await db.one(
         "job_claim",
-        *(job.id, slot.id, slot.version, job.source, slot.provider, slot.operation),
+        *(job.id, slot.id, slot.version, job.source),
+        [one.provider for one in job.candidates],
+        [one.operation for one in job.candidates],
+        [one.model for one in job.candidates],
+        [one.limit for one in job.candidates],
         *(job.created_at, job.deadline_at, job.client_address, job.device),
         *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
         *(job.source_width, job.source_height, job.upload_ms),
-        *(slot.max_in_flight, slot.provider_max_in_flight, slot.daily_limit, job.timezone),
+        *(slot.max_in_flight, slot.daily_limit, job.timezone),
         *(job.path, job.stale_at, job.worker, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
     )
     assert row is not None
     return Claim(**row)
+
+
+async def job_move(
+    db: Database, job_id: UUID, to: Candidate, attempts: Sequence[Mapping[str, Any]], worker: int
+) -> str | None:
+    """Give a running shot a place at another provider, with what was tried so far; why there is
+    none, or None when it has moved."""
+    refusal: str | None = await db.value(
+        "job_move",
+        *(job_id, to.provider, to.operation, to.model, to.limit, attempts, worker),
+        *(INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
+    )
+    return refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +113,14 @@ async def job_finish(
     job_id: UUID,
     *,
     provider: str,
+    model: str,
     attempts: Sequence[Mapping[str, Any]],
     stages: Stages,
     delivered: bool,
     result: KeptFile | None,
 ) -> bool:
-    """Make a pending job done; without `result` its picture could not be stored.
-    False when the job had already ended."""
+    """Make a pending job done; without `result` its picture could not be stored. `model` is the one
+    that was ordered: it works. False when the job had already ended."""
     kept = (
         (result.path, result.mime, result.bytes, result.sha256, result.width, result.height)
         if result
@@ -97,7 +131,7 @@ async def job_finish(
         *(job_id, attempts, stages.queue, stages.provider, stages.store, stages.total),
         *(result is not None, delivered),
         *kept,
-        *(result.expires_at if result else None, provider),
+        *(result.expires_at if result else None, provider, model),
     )
     return finished == 1
 

@@ -28,7 +28,7 @@ class IngestSlot:
     max_side_px: int
     sync_response_seconds: int
     result_ttl_hours: int
-    provider_max_in_flight: int | None
+    provider_max_in_flight: Mapping[str, int] | None
     blocked_seconds: int | None
 
 

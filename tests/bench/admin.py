@@ -33,7 +33,7 @@ from service.accounts import Admins
 from service.app import create_app
 from service.db import Database, Session, load_statements, open_database
 from service.lifeline import open_lifeline
-from service.queries import JobFilter, KeptFile, NewJob, Place, Stages
+from service.queries import Candidate, JobFilter, KeptFile, NewJob, Place, Stages
 
 HERE = Path(__file__).parent
 DAYS = 120
@@ -53,6 +53,7 @@ ADMIN, PASSWORD = "serg", "a password of the bench"
 LARGE = ("job_history", "media_object")
 PLANNED_FOR_VALUES = ("journal_page_older", "journal_page_newer", "journal_failures")
 BUSY, FAILING, RESTING = "slot-001", "slot-014", "slot-015"
+MODEL = "gemini-nano-banana-2.1"
 
 
 @dataclass(frozen=True)
@@ -392,6 +393,7 @@ async def _new_job(db: Database, number: int, worker: int) -> NewJob:
     return NewJob(
         id=job_id,
         slot=replace(slot, daily_limit=1_000_000),
+        candidates=[Candidate(slot.provider, slot.operation, MODEL, None)],
         source="device",
         created_at=now,
         deadline_at=now + timedelta(seconds=48),
@@ -418,6 +420,7 @@ async def _finish(db: Database, job: NewJob) -> bool:
         db,
         job.id,
         provider="gemini",
+        model=MODEL,
         attempts=[{"provider": "gemini", "outcome": "ok", "tokens": 1400, "cost_microusd": 39000}],
         stages=Stages(upload=250, queue=60, provider=8000, store=40, total=8400),
         delivered=True,

@@ -1,0 +1,266 @@
+"""The calls of one shot: after each failure it is decided here whether to call once more, to go on
+to the next plan, or to give up.
+
+A provider says with its failure how often and after what pause its call may be repeated
+(`ProviderFailure`); what is left of the window decides whether it is.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import httpx
+
+from service.errors import (
+    ContentBlocked,
+    ImageTooLarge,
+    InvalidImage,
+    PhotoslotError,
+    ProviderBadResponse,
+    ProviderFailure,
+    ProviderTimeout,
+    ProviderUnavailable,
+    UnsupportedMediaType,
+)
+from service.images import ImageInfo, Photo, inspect, without_metadata
+from service.meters import MAYBE_BILLED_TWICE, count_attempt
+from service.providers.base import Order, Picture, Plan, Ready, Turn
+from service.threads import in_thread
+
+# No call is begun with less than this: it would be money for nothing.
+MIN_ATTEMPT_SECONDS = 5.0
+# While a fallback waits, the first plan leaves it a third of the time, and at least one attempt and
+# a moment to take its place, unless that would leave next to nothing for the first.
+FALLBACK_SHARE = 1 / 3
+HANDOVER_SECONDS = 0.5
+MIN_FIRST_SECONDS = 2.0
+OVERLOAD_PAUSE_SECONDS = 1.0
+SHORT_PAUSE_SECONDS = 0.2
+JITTER = 0.25
+
+MIN_RESULT_SIDE = 16
+MAX_RESULT_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of a provider as the journal keeps it. `started_ms` counts from the first call."""
+
+    provider: str
+    model: str
+    outcome: str
+    started_ms: int
+    ms: int
+    maybe_billed: bool = False
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int | None = None
+    cost_microusd: int | None = None
+    details: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A usable picture: its bytes upright and without metadata, and the plan that made it."""
+
+    data: bytes
+    info: ImageInfo
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the calls of one shot need of the house that makes them.
+
+    `link` and `turn` are those of an `Order`. `enter` takes a place for the shot at the next plan's
+    provider and makes ready what that one takes; None when there is no place. `failed` is told of
+    every failed call and its seconds. Both are only called between two calls: they may ask the
+    database."""
+
+    client: httpx.AsyncClient
+    threads: ThreadPoolExecutor
+    link: Callable[[Photo], str]
+    turn: Turn
+    enter: Callable[[Plan], Awaitable[Ready | None]]
+    failed: Callable[[Plan, ProviderFailure, float], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one shot so far. Times are loop time."""
+
+    house: House
+    began: float
+    attempts: list[Attempt]
+
+
+async def edit(
+    first: Ready,
+    fallbacks: Sequence[Plan],
+    house: House,
+    deadline: float,
+    attempts: list[Attempt],
+) -> Edited:
+    """Have the photo edited before `deadline` (loop time) by the first plan, or by the next one
+    when that failed and enough time is left.
+
+    Every call is added to `attempts`, also when this raises. It raises the last failure, but a
+    refusal of the photo itself (`ContentBlocked`) before any other."""
+    calls = Calls(house, _now(), attempts)
+    failures: list[PhotoslotError] = []
+    ready: Ready | None = first
+    for waiting in (*fallbacks, None):
+        assert ready is not None
+        try:
+            return await _ask(calls, ready, _share(deadline) if waiting else deadline)
+        except PhotoslotError as failure:
+            failures.append(failure)
+        ready = await _enter(house, waiting, deadline) if waiting else None
+        if ready is None:
+            break
+    raise next((one for one in failures if isinstance(one, ContentBlocked)), failures[-1])
+
+
+def _share(deadline: float) -> float:
+    """When a plan is cut off that has another one waiting behind it."""
+    left = deadline - _now()
+    kept = max(left * FALLBACK_SHARE, MIN_ATTEMPT_SECONDS + HANDOVER_SECONDS)
+    return deadline - kept if left - kept >= MIN_FIRST_SECONDS else deadline
+
+
+async def _enter(house: House, plan: Plan, deadline: float) -> Ready | None:
+    if deadline - _now() < MIN_ATTEMPT_SECONDS:
+        return None
+    ready = await house.enter(plan)
+    return ready if deadline - _now() >= MIN_ATTEMPT_SECONDS else None
+
+
+async def _ask(calls: Calls, ready: Ready, until: float) -> Edited:
+    """One plan: its call, repeated as long as that makes sense."""
+    began = _now()
+    for repeated in itertools.count():
+        started = _now()
+        try:
+            return await _call(calls, ready, until)
+        except ProviderFailure as failure:
+            now = _now()
+            await calls.house.failed(ready.plan, failure, now - started)
+            pause = pause_before_repeat(
+                failure, repeated, took=now - started, spent=now - began, left=until - _now()
+            )
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+    raise AssertionError
+
+
+def pause_before_repeat(
+    failure: ProviderFailure, repeated: int, *, took: float, spent: float, left: float
+) -> float | None:
+    """How long to wait before a failed call is made again at the same provider; None when it is
+    not. In seconds: the failed call `took` so long, the plan has `spent` and has `left` so much.
+
+    The next call is expected to take as long as the failed one, and never less than an attempt."""
+    if repeated >= failure.repeats or _is_lost(failure):
+        return None
+    if isinstance(failure, ProviderTimeout) and left < spent:
+        return None
+    pause = _pause(failure, repeated) * random.uniform(1, 1 + JITTER)
+    return pause if left > pause + max(took, MIN_ATTEMPT_SECONDS) else None
+
+
+def _is_lost(failure: ProviderFailure) -> bool:
+    """The order went out and nothing came back: it may be drawn and billed at this very moment."""
+    return failure.maybe_billed and isinstance(failure, ProviderUnavailable | ProviderTimeout)
+
+
+def _pause(failure: ProviderFailure, repeated: int) -> float:
+    if failure.wait_seconds is not None:
+        return failure.wait_seconds
+    overloaded = isinstance(failure, ProviderUnavailable | ProviderTimeout)
+    return OVERLOAD_PAUSE_SECONDS * 2.0**repeated if overloaded else SHORT_PAUSE_SECONDS
+
+
+async def _call(calls: Calls, ready: Ready, until: float) -> Edited:
+    """One call, noted however it ends."""
+    if calls.attempts and calls.attempts[-1].maybe_billed:
+        before = calls.attempts[-1]
+        MAYBE_BILLED_TWICE.labels(before.provider, before.model).inc()
+    house, plan = calls.house, ready.plan
+    order = Order(
+        *(plan.operation, plan.settings, ready.photo, ready.templates, until),
+        *(house.link, house.turn),
+    )
+    started = _now()
+    picture: Picture | None = None
+    failure: PhotoslotError | None = None
+    try:
+        async with asyncio.timeout_at(until):
+            picture = await plan.provider.edit(house.client, plan.account, order)
+            data, info = await _usable(picture.data, house.threads, plan)
+            return Edited(data, info, plan)
+    except TimeoutError:
+        failure = ProviderTimeout(maybe_billed=True)
+        raise failure from None
+    except PhotoslotError as error:
+        failure = error
+        raise
+    finally:
+        attempt = _noted(plan, picture, failure, started - calls.began, _now() - started)
+        calls.attempts.append(attempt)
+        count_attempt(**asdict(attempt))
+
+
+async def _usable(data: bytes, threads: ThreadPoolExecutor, plan: Plan) -> tuple[bytes, ImageInfo]:
+    """A picture worth handing on: decodable, of sane size, upright and bare."""
+    try:
+        info = await in_thread(threads, inspect, data, MAX_RESULT_PIXELS)
+        if min(info.width, info.height) < MIN_RESULT_SIDE:
+            raise _bad_picture(plan, f"a picture of {info.width}x{info.height}")
+        if info.has_metadata or info.mime == "image/heic":
+            data = await in_thread(threads, without_metadata, data)
+            info = await in_thread(threads, inspect, data, MAX_RESULT_PIXELS)
+        return data, info
+    except (UnsupportedMediaType, InvalidImage, ImageTooLarge) as error:
+        raise _bad_picture(plan, f"the picture is unusable: {error.details}") from error
+
+
+def _bad_picture(plan: Plan, private: str) -> ProviderBadResponse:
+    repeats = plan.provider.repeats_of_bad_pictures
+    return ProviderBadResponse(private=private, repeats=repeats, maybe_billed=True)
+
+
+def _noted(
+    plan: Plan,
+    picture: Picture | None,
+    failure: PhotoslotError | None,
+    since_first: float,
+    seconds: float,
+) -> Attempt:
+    """Without a picture or a failure the call was interrupted: nobody knows what became of it."""
+    is_interrupted = picture is None and failure is None
+    is_billed = isinstance(failure, ProviderFailure) and failure.maybe_billed
+    return Attempt(
+        provider=plan.provider.name,
+        model=picture.model if picture else plan.model,
+        outcome=failure.reason if failure else "interrupted" if is_interrupted else "ok",
+        started_ms=round(since_first * 1000),
+        ms=round(seconds * 1000),
+        maybe_billed=is_billed or is_interrupted,
+        usage=picture.usage if picture else {},
+        tokens=picture.tokens if picture else None,
+        cost_microusd=picture.cost_microusd if picture else None,
+        details=failure.private if failure else None,
+    )
+
+
+def as_rows(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+    """Attempts as the JSON array of `job_history.attempts`."""
+    return [asdict(attempt) for attempt in attempts]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
