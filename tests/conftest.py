@@ -4,17 +4,16 @@ A test that uses any of them finds them as new: tables as the migrations left th
 password set, no files, dials and calls reset. Nothing connects beyond this machine.
 """
 
-import ipaddress
 import itertools
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import embedded
+import guard
 import pytest
 from browser import Person, chromium
 from camera import PASSWORD, Camera
@@ -26,31 +25,7 @@ from tables import Tables, new_database
 from service.crypto import hash_password
 from service.db import Database, open_database
 
-_connect = socket.socket.connect
-_connect_ex = socket.socket.connect_ex
-
-
-def _refuse_strangers(connection: socket.socket, address: Any) -> None:
-    if connection.family == socket.AF_UNIX:
-        return
-    host = address[0]
-    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-        connection.close()
-        raise AssertionError(f"a test wanted to connect to {host}")
-
-
-def _guarded_connect(self: socket.socket, address: Any) -> None:
-    _refuse_strangers(self, address)
-    _connect(self, address)
-
-
-def _guarded_connect_ex(self: socket.socket, address: Any) -> int:
-    _refuse_strangers(self, address)
-    return _connect_ex(self, address)
-
-
-socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
-socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign]
+guard.install()
 
 
 class MakeHouse(Protocol):
