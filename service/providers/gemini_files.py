@@ -19,7 +19,7 @@ from service.config import ProviderAccount
 from service.errors import ProviderBadResponse, ProviderError, ProviderFailure
 from service.images import Photo
 from service.providers.gemini_refusals import refusal
-from service.providers.wire import MAX_LOOKUP_BYTES, Answer, Body, Slice, get, send
+from service.providers.wire import MAX_LOOKUP_BYTES, Answer, Body, Slice, afterwards, get, send
 
 API_VERSION = "v1beta"
 # All photos of an order, as base64. Google takes 100 MB, but says that it varies with the contents,
@@ -32,8 +32,6 @@ DELETE_SECONDS = 5.0
 Shape = TypeVar("Shape")
 
 log = structlog.get_logger()
-
-_deletions: set[asyncio.Task[None]] = set()
 
 
 class _File(msgspec.Struct):
@@ -70,7 +68,7 @@ async def lent(
         }
     finally:
         for name in names:
-            _delete_later(client, account, name)
+            afterwards(client, _delete(client, account, name))
 
 
 async def _upload(
@@ -149,12 +147,6 @@ async def _send_chunks(client: httpx.AsyncClient, url: str, photo: Photo) -> _Fi
             private = f"an upload at byte {offset} of {photo.bytes} is {status}"
             raise ProviderBadResponse(private=private, repeats=1)
     return _decode(answer, _Finished).file
-
-
-def _delete_later(client: httpx.AsyncClient, account: ProviderAccount, name: str) -> None:
-    task = asyncio.create_task(_delete(client, account, name))
-    _deletions.add(task)
-    task.add_done_callback(_deletions.discard)
 
 
 async def _delete(client: httpx.AsyncClient, account: ProviderAccount, name: str) -> None:

@@ -1,13 +1,17 @@
 """What every driver needs of HTTP: a body streamed from files, an answer read up to a cap, httpx's
 errors turned into ours."""
 
+import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 import msgspec
@@ -31,6 +35,8 @@ NOT_SENT = {
     httpx.PoolTimeout: 1,
     httpx.UnsupportedProtocol: 0,
 }
+
+_afterwards: WeakKeyDictionary[httpx.AsyncClient, set[asyncio.Task[None]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +136,28 @@ def form(texts: Mapping[str, str], files: Sequence[FilePart]) -> tuple[Body, str
     return Body(pieces), f"multipart/form-data; boundary={boundary}"
 
 
-def open_client(max_connections: int) -> httpx.AsyncClient:
+@asynccontextmanager
+async def open_client(max_connections: int) -> AsyncIterator[httpx.AsyncClient]:
     """The client of all drivers. It only limits the connect: the window bounds everything else,
-    because httpx's read timeout starts anew with every byte of a dripping server."""
-    return httpx.AsyncClient(
+    because httpx's read timeout starts anew with every byte of a dripping server. What was left
+    to be done `afterwards` is done before it closes."""
+    async with httpx.AsyncClient(
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=32),
         follow_redirects=False,
         trust_env=False,
         headers={"User-Agent": "photoslot", "Accept-Encoding": "identity"},
-    )
+    ) as client:
+        yield client
+        await asyncio.gather(*_afterwards.get(client, ()))
+
+
+def afterwards(client: httpx.AsyncClient, work: Coroutine[Any, Any, None]) -> None:
+    """Do something with the client that nobody waits for; `work` limits its own time."""
+    task = asyncio.create_task(work)
+    tasks = _afterwards.setdefault(client, set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def post(

@@ -97,6 +97,8 @@ GENERATE_CONTENT = message(
         "cachedContent": text,
         "serviceTier": enum("ServiceTier", SERVICE_TIERS),
         "store": boolean,
+        "labels": anything,
+        "continuationToken": text,
     }
 )
 
