@@ -69,9 +69,15 @@ async def logout(request: Request[State]) -> Response:
 
 
 async def show_session(request: Request[State]) -> Response:
-    """`GET /api/session`: who is signed in, and until when."""
-    session = guards.session(request)
-    return bodies.answer({"username": session.username, "expires_at": session.ends})
+    """`GET /api/session`: who is signed in, until when, and how others reach this house."""
+    session, config = guards.session(request), request.state["config"]
+    return bodies.answer(
+        {
+            "username": session.username,
+            "expires_at": session.ends,
+            "public_base_url": config.public_base_url,
+        }
+    )
 
 
 async def _count(request: Request[State], username: str, subject: bytes) -> None:

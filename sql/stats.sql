@@ -103,12 +103,17 @@ group by at
 order by at;
 
 -- name: stats_slots_now
--- How each slot stands at this moment: in flight, last success, last failure.
+-- How each slot stands at this moment: its window, in flight, last success, last failure, and until
+-- when the picture of that success may be shown.
 select
     slot.id,
     slot.name,
     slot.is_active,
     slot.provider,
+    coalesce(
+        slot.sync_response_seconds,
+        (select value::integer from settings where key = 'sync_response_seconds')
+    ) as sync_response_seconds,
     (
         select count(*)
         from job_history as job
@@ -116,6 +121,7 @@ select
     ) as in_flight,
     success.finished_at as last_success_at,
     success.id as last_success_job_id,
+    picture.expires_at as last_picture_expires_at,
     failure.created_at as last_failure_at,
     failure.failure_reason as last_failure_reason
 from slot
@@ -126,6 +132,12 @@ left join lateral (
     order by job.finished_at desc
     limit 1
 ) as success on true
+left join media_object as picture
+    on
+        picture.job_id = success.id
+        and picture.kind = 'result'
+        and picture.cleaned_at is null
+        and picture.expires_at > now()
 left join lateral (
     select job.created_at, job.failure_reason
     from job_history as job

@@ -35,7 +35,9 @@ WATCH = """
     addEventListener("securitypolicyviolation", (event) =>
         console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 """
-REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
+REFUSED = re.compile(
+    r"Failed to load resource: (?:net::ERR_|the server responded with a status of )(\w+)"
+)
 
 
 @contextmanager
@@ -62,7 +64,7 @@ class Person:
         screen: dict[str, int] = DESKTOP,
     ) -> None:
         self.house = house
-        self._refusals: list[int] = []
+        self._expected: set[str] = set()
         self._complaints: list[str] = []
         self._context = browser.new_context(
             base_url=house.url,
@@ -98,7 +100,16 @@ class Person:
 
     def expect_refusal(self, *statuses: int) -> None:
         """The browser notes every refused request as an error; these are part of the test."""
-        self._refusals.extend(statuses)
+        self._expected.update(map(str, statuses))
+
+    def go_offline(self) -> None:
+        """Pull the cable; that requests fail from now on is part of the test."""
+        self._expected.add("INTERNET_DISCONNECTED")
+        self._context.set_offline(True)
+
+    def come_back(self) -> None:
+        """Plug it in again."""
+        self._context.set_offline(False)
 
     def leave(self) -> None:
         """Close every tab. Fails with whatever a page complained of."""
@@ -107,7 +118,7 @@ class Person:
 
     def _listen(self, message: ConsoleMessage) -> None:
         refused = REFUSED.match(message.text)
-        if message.type != "error" or (refused and int(refused[1]) in self._refusals):
+        if message.type != "error" or (refused and refused[1] in self._expected):
             return
         self._complaints.append(f"{message.text} ({message.location.get('url')})")
 

@@ -121,6 +121,7 @@ def test_bearer_and_cookie_both_open_the_door(stranger: Admin) -> None:
     by_bearer = session(stranger.house, answer.json()["access_token"])
 
     expected = {name: answer.json()[name] for name in ("username", "expires_at")}
+    expected["public_base_url"] = stranger.house.url
     assert (by_cookie.status_code, by_cookie.json()) == (200, expected)
     assert (by_bearer.status_code, by_bearer.json()) == (200, expected)
 

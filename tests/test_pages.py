@@ -20,7 +20,7 @@ EN, RU = (json.loads((FOLDER / "i18n" / f"{name}.json").read_text()) for name in
 SCRIPTS = sorted(FOLDER.rglob("*.js"))
 SHELLS = sorted(FOLDER.rglob("*.html"))
 # Families of keys whose last word is known only when a page runs.
-OPEN_KEYS = ("reason.", "theme.")
+OPEN_KEYS = ("operation.", "provider.", "reason.", "theme.")
 PROMISES = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",

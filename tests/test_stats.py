@@ -292,6 +292,23 @@ def test_a_slot_tells_its_last_success_and_failure(admin: Admin, job: MakeJob, r
     assert slot["last_failure_reason"] == "provider_timeout"
 
 
+def test_a_slot_tells_its_window_and_how_long_its_last_picture_lasts(
+    admin: Admin, camera: Camera, slot: Callable[..., None], execute: Execute
+) -> None:
+    camera.shoot(slot="slot-001")
+    slot("slot-002", sync_response_seconds=20)
+
+    def told() -> list[dict[str, Any]]:
+        slots: list[dict[str, Any]] = figures(admin, "/api/stats/slots")["slots"][:2]
+        return slots
+
+    assert [one["sync_response_seconds"] for one in told()] == [48, 20]
+    assert told()[0]["last_picture_expires_at"] > spelt(datetime.now(UTC))
+    execute("update media_object set expires_at = now()")
+    assert [one["last_picture_expires_at"] for one in told()] == [None, None]
+    assert told()[0]["last_success_job_id"] is not None
+
+
 def test_shots_in_flight_are_those_inside_their_window(
     admin: Admin, camera: Camera, sandbox: Sandbox, job: MakeJob
 ) -> None:

@@ -73,15 +73,17 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class SlotNow:
-    """How a slot stands at this moment."""
+    """How a slot stands at this moment; its last picture may be shown until it expires."""
 
     id: str
     name: str
     is_active: bool
     provider: str
+    sync_response_seconds: int
     in_flight: int
     last_success_at: datetime | None
     last_success_job_id: UUID | None
+    last_picture_expires_at: datetime | None
     last_failure_at: datetime | None
     last_failure_reason: str | None
 

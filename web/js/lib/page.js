@@ -2,6 +2,7 @@ import * as api from "./api.js";
 import * as connection from "./connection.js";
 import { byId } from "./dom.js";
 import { has, loadTexts, t, translate } from "./i18n.js";
+import { retried } from "./poll.js";
 import { showSwitches } from "./switches.js";
 
 /** Makes the frame of a page that anybody may see; its own script goes on from here. */
@@ -14,13 +15,16 @@ export async function ready() {
   document.documentElement.dataset.ready = "";
 }
 
-/** Makes the frame of an admins' page; who is not signed in is led to the sign-in and back. */
+/** Makes the frame of an admins' page; who is not signed in is led to the sign-in and back. Gives
+ * the session: `{username, expires_at, public_base_url}`. */
 export async function readyForAdmin() {
-  const session = api.get("/api/session").catch(() => null);
+  const asked = retried(() => api.get("/api/session"));
   await ready();
   markPlace();
   byId("sign-out").addEventListener("click", signOut);
-  byId("username").textContent = (await session)?.username ?? "";
+  const session = await asked;
+  byId("username").textContent = session.username;
+  return session;
 }
 
 /** Names the page in the browser's tab. */

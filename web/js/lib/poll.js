@@ -31,3 +31,11 @@ export function poll({ load, show, fail, seconds }) {
   turn();
   return turn;
 }
+
+/** What `load` gives, however often it has to be tried. */
+export function retried(load) {
+  const backoff = new Backoff();
+  const again = () => new Promise((resolve) => setTimeout(resolve, backoff.next())).then(attempt);
+  const attempt = () => load().catch(again);
+  return attempt();
+}

@@ -10,6 +10,7 @@ const next = new URLSearchParams(location.search).get("next");
 await ready();
 byId("why").hidden = next === null;
 byId("why").textContent = t("login.why");
+form.elements.username.focus();
 form.addEventListener("submit", signIn);
 form.addEventListener("input", (event) => complain("", event.target));
 

@@ -1,0 +1,28 @@
+import { t } from "../lib/i18n.js";
+import { explainReason } from "../lib/refusals.js";
+import { ago } from "../lib/time.js";
+
+const FEW = 0.5;
+const MOST = 0.9;
+const CLOSE_TO_THE_WINDOW = 0.8;
+
+/** How a slot stands, as `{status, reason}`: the first thing that is true decides. */
+export function healthOf(slot, isConfigured) {
+  if (!slot.is_active) return say("off", "off");
+  if (!slot.has_ingest_password) return say("bad", "no_password");
+  if (!isConfigured) return say("bad", "no_key", { provider: slot.provider });
+  if (slot.success_share !== null && slot.success_share < FEW) return failing("bad", slot);
+  if (slot.in_flight > 0) return say("busy", "busy", { count: slot.in_flight });
+  if (slot.success_share !== null && slot.success_share < MOST) return failing("warn", slot);
+  if (slot.p95_ms > CLOSE_TO_THE_WINDOW * slot.sync_response_seconds * 1000) return say("warn", "slow");
+  if (slot.done > 0) return say("ok", "ok", { ago: ago(slot.last_success_at) });
+  return say("idle", "idle");
+}
+
+function failing(status, slot) {
+  return { status, reason: explainReason(slot.last_failure_reason) };
+}
+
+function say(status, key, params) {
+  return { status, reason: t(`slots.health.${key}`, params) };
+}
