@@ -23,7 +23,7 @@ export async function readyForAdmin() {
   markPlace();
   byId("sign-out").addEventListener("click", signOut);
   const session = await asked;
-  byId("username").textContent = session.username;
+  byId("who").textContent = session.username;
   return session;
 }
 
