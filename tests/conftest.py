@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +19,21 @@ from browser import Person, chromium
 from camera import PASSWORD, Camera
 from migrate import migrate
 from playwright.sync_api import Browser
-from rig import House, Sandbox
+from rig import SERVICE, House, Sandbox
 from tables import Tables, new_database
 
 from service.crypto import hash_password
 from service.db import Database, open_database
 
 guard.install()
+
+
+class StartHouse(Protocol):
+    """Starts a house with these variables more, or None for one less; `program` is what runs."""
+
+    def __call__(
+        self, environment: dict[str, str | None], program: Sequence[str] = SERVICE
+    ) -> House: ...
 
 
 class MakeHouse(Protocol):
@@ -136,25 +144,24 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _start_house(
-    _tables: Tables, _sandbox: Sandbox, _home: Path
-) -> Callable[[dict[str, str | None]], House]:
+def _start_house(_tables: Tables, _sandbox: Sandbox, _home: Path) -> StartHouse:
     numbers = itertools.count(1)
 
-    def start(environment: dict[str, str | None]) -> House:
+    def start(environment: dict[str, str | None], program: Sequence[str] = SERVICE) -> House:
         return House(
             _home / f"house-{next(numbers)}.log",
             database_url=_tables.url,
             home=_home,
             provider_url=_sandbox.url,
             environment=environment,
+            program=program,
         )
 
     return start
 
 
 @pytest.fixture(scope="session")
-def _house(_start_house: Callable[[dict[str, str | None]], House]) -> Iterator[House]:
+def _house(_start_house: StartHouse) -> Iterator[House]:
     house = _start_house({})
     try:
         yield house.wait_ready()
@@ -173,7 +180,7 @@ def house(_house: House, tables: Tables, sandbox: Sandbox) -> House:
 
 @pytest.fixture
 def make_house(
-    _start_house: Callable[[dict[str, str | None]], House],
+    _start_house: StartHouse,
     tables: Tables,
     sandbox: Sandbox,
     _home: Path,

@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).parent.parent
+SERVICE = ("-m", "service")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
@@ -175,6 +176,7 @@ class Sandbox(Program):
 class House(Program):
     """The service, on a free port of 127.0.0.1 unless PORT names one, and the folder its pictures
     lie in. `environment` is added to what every house needs; None takes a variable away.
+    `program` is what Python runs.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class House(Program):
         home: Path,
         provider_url: str,
         environment: Mapping[str, str | None],
+        program: Sequence[str] = SERVICE,
     ) -> None:
         self.port = int(environment.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -208,7 +211,7 @@ class House(Program):
         self.environment = given
         self._log_start = 0
         self.media_root = Path(given.get("MEDIA_ROOT", home / "media"))
-        super().__init__([sys.executable, "-m", "service"], given, log_path)
+        super().__init__([sys.executable, *program], given, log_path)
 
     @property
     def log(self) -> list[dict[str, Any]]:

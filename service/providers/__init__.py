@@ -11,7 +11,7 @@ import msgspec
 
 from service.config import ProviderAccount
 from service.errors import NotConfigured
-from service.providers import gemini, openai
+from service.providers import gemini, openai, turbotext
 from service.providers.attempts import (
     MIN_ATTEMPT_SECONDS,
     Attempt,
@@ -23,7 +23,7 @@ from service.providers.attempts import (
 from service.providers.base import Plan, Provider, Ready, Template
 
 REGISTRY: Mapping[str, Provider] = {
-    provider.name: provider for provider in (gemini.PROVIDER, openai.PROVIDER)
+    provider.name: provider for provider in (gemini.PROVIDER, openai.PROVIDER, turbotext.PROVIDER)
 }
 
 __all__ = [

@@ -12,11 +12,14 @@ from service.sandbox.gemini import outcomes as gemini_outcomes
 from service.sandbox.openai import handlers as openai
 from service.sandbox.openai import outcomes as openai_outcomes
 from service.sandbox.state import DEFAULT_KEY, Sandbox
+from service.sandbox.turbotext import handlers as turbotext
+from service.sandbox.turbotext import outcomes as turbotext_outcomes
 from service.sandbox.visit import Endpoint
 
 PROVIDERS = (
     Provider("gemini", gemini_outcomes.knows, gemini_outcomes.NAMES),
     Provider("openai", openai_outcomes.knows, openai_outcomes.NAMES),
+    Provider("turbotext", turbotext_outcomes.knows, turbotext_outcomes.NAMES),
 )
 
 
@@ -50,12 +53,18 @@ OPENAI: list[BaseRoute] = [
     Route("/images/edits", openai.edit, methods=["POST"]),
 ]
 GEMINI_UPLOAD: list[BaseRoute] = [Route("/files", gemini.upload, methods=["POST"])]
+TURBOTEXT: list[BaseRoute] = [
+    Route("/api_ai/{model}", turbotext.call_method, methods=["POST"]),
+    Route("/image/{file}", turbotext.download, methods=["GET"]),
+    Route("/download.php", turbotext.download, methods=["GET"]),
+]
 
 ROUTES: list[BaseRoute] = [
     Mount("/_sandbox", routes=CONTROL),
     Mount("/v1beta", routes=GEMINI),
     Mount("/v1", routes=[*OPENAI, *GEMINI]),
     *(Mount(f"/upload/{version}", routes=GEMINI_UPLOAD) for version in gemini.VERSIONS),
+    *TURBOTEXT,
 ]
 
 

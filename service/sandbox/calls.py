@@ -26,6 +26,19 @@ class ImageFacts(msgspec.Struct, frozen=True):
     orientation: int
 
 
+class Fetch(msgspec.Struct, frozen=True):
+    """One fetch of an input by its link, which stood in `field`. Without an answer there is no
+    `status`."""
+
+    field: str
+    method: str
+    url: str
+    status: int | None = None
+    headers: dict[str, str] = {}
+    bytes: int = 0
+    sha256: str = ""
+
+
 class Call(msgspec.Struct):
     """One request: entered when it arrives, completed before the first byte of its answer.
 
@@ -34,6 +47,7 @@ class Call(msgspec.Struct):
     marks requests that order nothing (model lists, health checks). `prompt` is the last of `texts`.
     `parts` names the kinds of parts in the order of the request (of a form, its fields), `images`
     its pictures in theirs, `file_names` what a form calls these; `fields` are its texts.
+    `fetches` are the links the sandbox followed for it, completed while it works on the order.
     """
 
     number: int
@@ -54,6 +68,7 @@ class Call(msgspec.Struct):
     images: list[ImageFacts] = []
     file_names: list[str] = []
     fields: dict[str, str] = {}
+    fetches: list[Fetch] = []
     generation_config: dict[str, Any] = {}
     body_bytes: int = 0
     client_disconnected: bool = False

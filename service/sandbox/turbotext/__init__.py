@@ -1,0 +1,1 @@
+"""Turbotext's photo API as far as it is known, and every answer it might give."""
