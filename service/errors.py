@@ -67,7 +67,8 @@ class PhotoslotError(Exception):
         """`details` is the sentence the caller reads (default: the class's docstring);
         `private` is for the log and the journal only."""
         self.details = details or _first_paragraph(type(self))
-        self.private = private
+        # The journal keeps it, and PostgreSQL keeps no NUL.
+        self.private = private and private.replace("\0", "\ufffd")
         self.job_id: str | None = None
         self.headers: dict[str, str] = {}
         super().__init__(self.details)

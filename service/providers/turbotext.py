@@ -49,6 +49,7 @@ MAX_NEGATIVE_WORDS = 80
 
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 QUEUE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LIMITS = ("foto_limit", "text_limit")
 BOM_AND_SPACE = b"\xef\xbb\xbf \t\r\n"
 QUOTA_WORDS = re.compile(r"лимит|\blimit|тариф|баланс|quota", re.I)
 AUTH_WORDS = re.compile(r"\bключ|\bkey\b|token|токен|авториз|\bauth", re.I)
@@ -253,9 +254,7 @@ class _Order:
         if answer.status != 200 or not answer.body:
             what = f"HTTP {answer.status} and {len(answer.body)} bytes for the picture"
             raise ProviderBadResponse(private=what)
-        limits = said.get("limits")
-        usage = {"limits": limits} if isinstance(limits, dict) else {}
-        return Picture(answer.body, self._method.name, usage)
+        return Picture(answer.body, self._method.name, _left(said))
 
 
 class _LinkFailed(ProviderBadResponse):
@@ -355,6 +354,13 @@ def _link(said: Said) -> str:
     )
     firsts = (place[0] if isinstance(place, list) and place else place for place in places)
     return next((first for first in firsts if isinstance(first, str) and first), "")
+
+
+def _left(said: Said) -> dict[str, int]:
+    """What is left of the account, where an answer tells it."""
+    limits = said.get("limits")
+    told = limits if isinstance(limits, dict) else {}
+    return {name: told[name] for name in LIMITS if isinstance(told.get(name), int)}
 
 
 def _data(said: Said) -> Said:
