@@ -122,6 +122,21 @@ def test_it_shows_further_images_in_their_order(gemini: httpx.Client) -> None:
     assert [middle(picture, box) for box in boxes] == ["red", "green", "blue"]
 
 
+def test_it_shows_what_each_image_was_called(gemini: httpx.Client) -> None:
+    pictures = []
+    for role in ("style", "face"):
+        body = order("Mix", flat("white"), flat("red"))
+        guidance = {"text": f"Image 1: the photo. Image 2: the {role}."}
+        body["contents"][0]["parts"].insert(2, guidance)
+        pictures.append(picture_of(ask(gemini, body)))
+    [(left, top, right, bottom)] = thumbnail_boxes(pictures[0].size, 1)
+    foot = (left, (top + bottom) // 2, right, bottom)
+    band = band_box(pictures[0].size)
+    for box in (foot, band):
+        one, other = (picture.crop(box).tobytes() for picture in pictures)
+        assert one != other
+
+
 def test_it_finds_room_for_all_images_a_model_takes(gemini: httpx.Client) -> None:
     images = [flat("white"), *itertools.repeat(flat("red"), 12), flat("blue")]
     picture = picture_of(ask(gemini, order("Mix", *images, imageConfig={"aspectRatio": "21:9"})))

@@ -70,6 +70,7 @@ class Call(msgspec.Struct):
     fields: dict[str, str] = {}
     fetches: list[Fetch] = []
     generation_config: dict[str, Any] = {}
+    safety_settings: list[dict[str, str]] = []
     body_bytes: int = 0
     client_disconnected: bool = False
 

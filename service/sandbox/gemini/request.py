@@ -68,6 +68,7 @@ def read_order(body: bytes, model: Model, file_of: FileOf, call: Call) -> Order:
     texts = [part["text"] for part in parts if "text" in part] or [""]
     config: Json = content.get("generationConfig", {})
     call.prompt, call.texts, call.generation_config = texts[-1], texts, config
+    call.safety_settings = content.get("safetySettings", [])
     call.parts = [_kind(part) for part in parts]
     _check_config(config, model)
     images = [image for index, part in enumerate(parts) for image in _image(index, part, file_of)]
