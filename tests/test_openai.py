@@ -68,9 +68,11 @@ def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
     return Photo(path, mime, 640, 480, len(data))
 
 
-def order(photo: Photo, *templates: Template, **settings: Any) -> Order:
+def order(
+    photo: Photo, *templates: Template, operation: str = "image_edit", **settings: Any
+) -> Order:
     typed = msgspec.convert({"prompt": PROMPT} | settings, Settings)
-    return Order("image_edit", typed, photo, templates, FAR, link=lambda photo: photo.path.name)
+    return Order(operation, typed, photo, templates, FAR, link=lambda photo: photo.path.name)
 
 
 def drawn(data: bytes = DRAWN, **more: Any) -> dict[str, Any]:
@@ -123,7 +125,7 @@ async def test_it_sends_the_order_as_openai_wants_it(
     assert int(request.headers["content-length"]) == len(request.content)
     assert "transfer-encoding" not in request.headers
     assert parts_of(request) == [
-        ("prompt", None, "", PROMPT.encode()),
+        ("prompt", None, "", f"Edit the photo. Image 1: the photo.\n\n{PROMPT}".encode()),
         ("model", None, "", DEFAULT_MODEL.encode()),
         ("size", None, "", b"auto"),
         ("quality", None, "", b"medium"),
@@ -150,12 +152,15 @@ async def test_it_sends_everything_a_slot_can_set(
         "output_compression": 0,
     }
 
-    await edit(client, ACCOUNT, order(photo, face, style, **settings))
+    wanted = order(photo, face, style, operation="identity_transfer", **settings)
+    await edit(client, ACCOUNT, wanted)
 
     [request] = httpx_mock.get_requests()
     *texts, first, second, third = parts_of(request)
+    guidance = "Give the person in the photo the given face. Image 1: the photo. Image 2: the face."
     assert {name: value.decode() for name, _, _, value in texts} == {
-        name: str(value) for name, value in settings.items()
+        **{name: str(value) for name, value in settings.items()},
+        "prompt": f"{guidance} Image 3: the style.\n\n{settings['prompt']}",
     }
     assert first == ("image[]", "photo.jpg", "image/jpeg", photos.jpeg())
     assert second == ("image[]", "face.webp", "image/webp", photos.webp())
@@ -210,14 +215,27 @@ async def test_each_model_has_its_price(
 
 
 @pytest.mark.parametrize(
-    "usage", [None, {}, {"total_tokens": "many", "input_tokens_details": None, "output_tokens": -1}]
+    ("usage", "cost"),
+    [
+        (None, None),
+        ({}, None),
+        ({"total_tokens": "many", "input_tokens_details": None, "output_tokens": -1}, None),
+        ({"output_tokens": True}, None),
+        ({"output_tokens": 100}, 3000),
+        ({"output_tokens": 100, "input_tokens_details": {"text_tokens": 10}}, 3050),
+        ({"output_tokens": 100, "output_tokens_details": {"text_tokens": 500}}, 0),
+    ],
 )
 async def test_any_figure_may_be_missing(
-    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock, usage: dict[str, Any] | None
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    usage: dict[str, Any] | None,
+    cost: int | None,
 ) -> None:
     picture = await take(client, photo, httpx_mock, json=drawn(usage=usage))
 
-    assert (picture.data, picture.tokens, picture.cost_microusd) == (DRAWN, None, 0)
+    assert (picture.data, picture.tokens, picture.cost_microusd) == (DRAWN, None, cost)
 
 
 BLOCKED = {"moderation_stage": "input", "categories": ["sexual"]}
@@ -548,7 +566,7 @@ async def test_a_ping_is_not_content_with_anything(
 @pytest.mark.parametrize(
     "settings",
     [
-        *({"prompt": ""}, {"prompt": "x" * 32_001}, {"prompt": 1}, {"model": "../models"}),
+        *({"prompt": ""}, {"prompt": "x" * 31_001}, {"prompt": 1}, {"model": "../models"}),
         *({"model": ""}, {"size": "large"}, {"size": "0x0"}, {"size": "1024 x 1024"}),
         *({"quality": "standard"}, {"complexity": "max"}, {"input_fidelity": "medium"}),
         *({"background": "white"}, {"output_format": "gif"}, {"output_compression": 101}),

@@ -120,7 +120,7 @@ def test_a_photo_comes_back_edited_and_accounted_for(
     assert Image.open(io.BytesIO(answer.content)).size == (1536, 1024)
     [call] = sandbox.calls(provider="openai")
     assert call["fields"] == {
-        "prompt": "Snow",
+        "prompt": "Edit the photo. Image 1: the photo.\n\nSnow",
         "model": MODEL,
         "size": "auto",
         "quality": "medium",
@@ -194,6 +194,29 @@ def test_every_failure_has_its_answer_and_leaves_nothing(
         assert row["attempts"][-1]["maybe_billed"] is MAYBE_BILLED[outcome]
     if outcome in ("huge", "gzip_bomb"):
         until(lambda: sandbox.calls()[0]["client_disconnected"], "the connection is closed")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        ("429_wait_ms", "provider_quota"),
+        ("slow_down", "provider_quota"),
+        ("503", "provider_unavailable"),
+        ("null_data", "provider_bad_response"),
+        ("cut_image", "provider_bad_response"),
+    ],
+)
+@pytest.mark.usefixtures("ordered")
+def test_a_failure_that_passes_is_survived(
+    camera: Camera, sandbox: Sandbox, rows: Rows, outcome: str, reason: str
+) -> None:
+    sandbox.dial([outcome, "ok"], provider="openai")
+
+    assert camera.shoot().status_code == 200
+
+    [row] = rows("select attempts from job_history")
+    assert len(sandbox.calls()) == 2
+    assert [attempt["outcome"] for attempt in row["attempts"]] == [reason, "ok"]
 
 
 @pytest.mark.usefixtures("ordered")

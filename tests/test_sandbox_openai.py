@@ -128,12 +128,12 @@ def test_it_shows_further_images_in_their_order(openai: httpx.Client, sandbox: S
     assert [one["width"] for one in call["images"]] == [900] * 4
 
 
-def test_its_picture_tells_prompt_model_and_names_apart(openai: httpx.Client) -> None:
+def test_its_picture_tells_prompt_model_and_guidance_apart(openai: httpx.Client) -> None:
     orders = [
         form(),
         form(prompt="Another"),
         form(model="gpt-image-2.6-sunburst"),
-        form(image(file="face.jpg")),
+        form(prompt="Edit. Image 1: the photo.\n\nPaint it"),
         form(image(photos.jpeg(text="another"))),
     ]
 
@@ -315,3 +315,145 @@ def test_it_refuses_a_body_that_is_no_form(openai: httpx.Client, body: bytes, mi
     answer = openai.post("/v1/images/edits", content=body, headers={"content-type": mime})
 
     error_of(answer)
+
+
+FAILING: dict[str, tuple[int, str | None, str | None]] = {
+    "bad_key": (401, "invalid_request_error", "invalid_api_key"),
+    "address": (401, "invalid_request_error", "ip_not_authorized"),
+    "not_a_member": (401, "invalid_request_error", None),
+    "country": (403, "request_forbidden", "unsupported_country_region_territory"),
+    "unverified": (403, "invalid_request_error", None),
+    "unknown_model": (404, "invalid_request_error", "model_not_found"),
+    "shut_down": (404, "invalid_request_error", "model_not_found"),
+    "content_blocked": (400, "image_generation_user_error", "moderation_blocked"),
+    "moderation:input": (400, "image_generation_user_error", "moderation_blocked"),
+    "content_policy": (400, "invalid_request_error", "content_policy_violation"),
+    "quota": (429, "insufficient_quota", "credit_balance_exhausted"),
+    "money:billing_not_active": (429, "insufficient_quota", "billing_not_active"),
+    "money:billing_hard_limit_reached:400": (
+        *(400, "insufficient_quota", "billing_hard_limit_reached"),
+    ),
+    "429": (429, "requests", "rate_limit_exceeded"),
+    "slow_down": (429, "rate_limit_error", "slow_down"),
+    "409": (409, "invalid_request_error", None),
+    "500": (500, "server_error", None),
+    "503": (503, "service_unavailable_error", "server_is_overloaded"),
+}
+
+
+@pytest.mark.parametrize("outcome", FAILING)
+def test_every_failure_is_told_in_openais_words(
+    openai: httpx.Client, sandbox: Sandbox, outcome: str
+) -> None:
+    sandbox.dial([outcome], provider="openai")
+
+    answer = ask(openai, form())
+
+    status, kind, code = FAILING[outcome]
+    error = error_of(answer, status)
+    assert (error["type"], error["code"]) == (kind, code)
+    assert error["message"] and answer.headers["x-request-id"].startswith("req_")
+    if code == "moderation_blocked":
+        stage = "input" if outcome == "moderation:input" else "output"
+        assert error["moderation_details"]["moderation_stage"] == stage
+
+
+@pytest.mark.parametrize(
+    ("outcome", "header", "value"),
+    [
+        ("429_wait_ms", "retry-after-ms", "1500"),
+        ("429_wait", "retry-after", "30"),
+        ("429_wait_date", "retry-after", " GMT"),
+        ("429_never", "x-should-retry", "false"),
+        ("redirect", "location", "http://169.254.169.254/"),
+        ("413_html", "content-type", "text/html"),
+        ("502_html", "content-type", "text/html"),
+    ],
+)
+def test_a_failure_may_speak_by_its_headers(
+    openai: httpx.Client, sandbox: Sandbox, outcome: str, header: str, value: str
+) -> None:
+    sandbox.dial([outcome], provider="openai")
+
+    answer = ask(openai, form())
+
+    assert value in answer.headers[header]
+    assert "retry-after-ms" not in ask(openai, form(prompt="x [sandbox outcome=429]")).headers
+
+
+@pytest.mark.parametrize(
+    ("outcome", "data"),
+    [
+        ("no_image", "missing"),
+        ("null_data", None),
+        ("empty_data", []),
+        ("no_base64", [{}]),
+        ("null_base64", [{"b64_json": None}]),
+        ("empty_image", [{"b64_json": ""}]),
+    ],
+)
+def test_a_good_status_may_bring_nothing(
+    openai: httpx.Client, sandbox: Sandbox, outcome: str, data: Any
+) -> None:
+    sandbox.dial([outcome], provider="openai")
+
+    told = ask(openai, form()).json()
+
+    assert told.get("data", "missing") == data
+    assert told["usage"]["total_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked", "kind"), [("webp", "png", "WEBP"), ("other_format", "jpeg", "PNG")]
+)
+def test_a_picture_may_come_in_another_format(
+    openai: httpx.Client, sandbox: Sandbox, outcome: str, asked: str, kind: str
+) -> None:
+    sandbox.dial([outcome], provider="openai")
+
+    answer = ask(openai, form(output_format=asked))
+
+    assert picture_of(answer).format == kind
+    assert answer.json()["output_format"] == asked
+
+
+@pytest.mark.parametrize("outcome", ["truncated_json", "garbage", "html_200", "empty_body"])
+def test_a_body_may_be_no_json(openai: httpx.Client, sandbox: Sandbox, outcome: str) -> None:
+    sandbox.dial([outcome], provider="openai")
+
+    answer = ask(openai, form())
+
+    assert answer.status_code == 200
+    with pytest.raises(ValueError):
+        answer.json()
+
+
+def test_only_a_failure_that_stays_meets_a_look_up(openai: httpx.Client, sandbox: Sandbox) -> None:
+    sandbox.dial(["503", "ok"], provider="openai")
+    assert openai.get(f"/v1/models/{MODEL}").status_code == 200
+    assert ask(openai, form()).status_code == 503
+    sandbox.dial(["bad_key"], provider="openai")
+    assert openai.get(f"/v1/models/{MODEL}").status_code == 401
+    assert [call["action"] for call in sandbox.calls(provider="openai")] == ["edit"]
+
+
+@pytest.mark.parametrize(
+    "outcome", ["nonsense", "200", "money:nothing", "money:billing_not_active:500", "moderation:x"]
+)
+def test_it_refuses_a_dial_it_does_not_know(openai: httpx.Client, outcome: str) -> None:
+    dial = {"provider": "openai", "outcomes": [outcome]}
+
+    answer = openai.put("/_sandbox/dials", json=dial)
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "outcomes[0]")
+    assert "content_blocked" in answer.json()["known"]
+
+
+def test_a_body_beyond_every_limit_is_refused_by_what_stands_before_it(
+    openai: httpx.Client,
+) -> None:
+    chunks = (bytes(2**20) for _ in range(101))
+
+    answer = openai.post("/v1/images/edits", content=chunks)
+
+    assert (answer.status_code, answer.headers["content-type"][:9]) == (413, "text/html")

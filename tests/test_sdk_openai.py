@@ -17,7 +17,7 @@ from rig import Sandbox
 
 from service.config import ProviderAccount
 from service.images import Photo
-from service.providers.base import Order, Template
+from service.providers.base import Order, Template, guidance
 from service.providers.openai import edit
 from service.providers.openai_settings import Settings
 from service.providers.wire import open_client
@@ -124,14 +124,15 @@ async def test_our_driver_sends_what_the_client_sends(
         "output_format": "webp",
         "output_compression": 70,
     }
-    images: Any = [PHOTO, *templates] if templates else PHOTO
-    with OpenAI(base_url=f"{sandbox.url}/v1", api_key="sandbox", max_retries=0) as client:
-        client.images.edit(image=images, **settings)
     used = [Template("style", kept(tmp_path, *template)) for template in templates]
     order = Order(
         *("image_edit", msgspec.convert(settings, Settings), kept(tmp_path, *PHOTO), used),
         *(1e9, lambda photo: photo.path.name),
     )
+    settings["prompt"] = f"{guidance(order)}\n\n{settings['prompt']}"
+    images: Any = [PHOTO, *templates] if templates else PHOTO
+    with OpenAI(base_url=f"{sandbox.url}/v1", api_key="sandbox", max_retries=0) as client:
+        client.images.edit(image=images, **settings)
     async with open_client(1) as http:
         await edit(http, ProviderAccount(sandbox.url, "sandbox"), order)
 

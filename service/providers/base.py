@@ -148,3 +148,23 @@ class Ready:
     plan: Plan
     photo: Photo
     templates: Sequence[Template]
+
+
+# What an operation wants done, in words: a wire that knows only images and text has none for it.
+WISHES = {
+    "image_edit": "Edit the photo.",
+    "style_transfer": "Redraw the photo in the given style.",
+    "identity_transfer": "Give the person in the photo the given face.",
+}
+
+
+def guidance(order: Order) -> str:
+    """What is wanted and which image is what, so that a prompt need not say it."""
+    shown = ["the photo", *(f"the {template.role}" for template in order.templates)]
+    images = " ".join(f"Image {number}: {what}." for number, what in enumerate(shown, 1))
+    return f"{WISHES[order.operation]} {images}"
+
+
+def tokens(value: object) -> int | None:
+    """A count as a provider sends it; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -20,7 +20,7 @@ from service.errors import (
     ProviderFailure,
 )
 from service.images import Photo
-from service.providers.base import Operation, Order, Picture, Provider, Pulse
+from service.providers.base import Operation, Order, Picture, Provider, Pulse, guidance, tokens
 from service.providers.gemini_files import lent, too_large
 from service.providers.gemini_refusals import no_image, refusal
 from service.providers.gemini_settings import (
@@ -29,17 +29,10 @@ from service.providers.gemini_settings import (
     cost_microusd,
     model_of,
     shutdown_date,
-    tokens,
 )
 from service.providers.wire import Answer, AsBase64, Body, Slice, decode_base64, get, post
 
 API_VERSION = "v1beta"
-# What an operation wants done, in words: the wire knows only images and text.
-WISHES = {
-    "image_edit": "Edit the photo.",
-    "style_transfer": "Redraw the photo in the given style.",
-    "identity_transfer": "Give the person in the photo the given face.",
-}
 # Asked to write or explain something, models now and then answer in words alone.
 IMAGE_ONLY = "Answer with the finished image only."
 SAFETY = "safety_"
@@ -142,7 +135,7 @@ def _body(
     pieces: list[bytes | Path | AsBase64 | Slice] = [b'{"contents":[{"role":"user","parts":[']
     for photo in photos:
         pieces += _image(photo, uris.get(photo.path))
-    pieces.append(msgspec.json.encode({"text": _guidance(order)}) + b",")
+    pieces.append(msgspec.json.encode({"text": f"{guidance(order)} {IMAGE_ONLY}"}) + b",")
     pieces.append(msgspec.json.encode({"text": settings.prompt}))
     pieces.append(b']}],"generationConfig":' + msgspec.json.encode(_config(settings)))
     pieces.append(b',"safetySettings":' + msgspec.json.encode(_safety(settings)) + b"}")
@@ -156,13 +149,6 @@ def _image(photo: Photo, uri: str | None) -> list[bytes | AsBase64]:
     mime = msgspec.json.encode(photo.mime)
     start = b'{"inlineData":{"mimeType":' + mime + b',"data":"'
     return [start, AsBase64(photo.path), b'"}},']
-
-
-def _guidance(order: Order) -> str:
-    """Which image is what, so that a prompt need not say it."""
-    shown = ["the photo", *(f"the {template.role}" for template in order.templates)]
-    images = " ".join(f"Image {number}: {what}." for number, what in enumerate(shown, 1))
-    return f"{WISHES[order.operation]} {images} {IMAGE_ONLY}"
 
 
 def _config(settings: Settings) -> dict[str, Any]:

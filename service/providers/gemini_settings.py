@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.providers.base import Fault
+from service.providers.base import Fault, tokens
 
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 MAX_PROMPT = 16_000
@@ -174,8 +174,3 @@ def _image_tokens(usage: Mapping[str, Any]) -> int:
         for detail in (details if isinstance(details, list) else [])
         if isinstance(detail, dict) and detail.get("modality") == "IMAGE"
     )
-
-
-def tokens(value: object) -> int | None:
-    """A count as Google sends it; None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -24,8 +24,17 @@ from service.errors import (
     ProviderUnavailable,
 )
 from service.media import EXTENSIONS
-from service.providers.base import Fault, Operation, Order, Picture, Provider, Pulse
-from service.providers.openai_settings import DEFAULT_MODEL, Price, Settings, faults, model_of
+from service.providers.base import (
+    Fault,
+    Operation,
+    Order,
+    Picture,
+    Provider,
+    Pulse,
+    guidance,
+    tokens,
+)
+from service.providers.openai_settings import Price, Settings, faults, model_of
 from service.providers.wire import (
     MAX_QUOTED,
     Answer,
@@ -94,7 +103,7 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
     """Have OpenAI edit one photo. Raises `ProviderFailure`, or `PayloadTooLarge` for a photo
     that OpenAI does not take."""
     settings = msgspec.convert(order.settings, Settings, from_attributes=True)
-    body, media_type = form(_fields(settings), _files(order))
+    body, media_type = form(_fields(settings, order), _files(order))
     answer = await post(
         client,
         f"{account.base_url}/v1/images/edits",
@@ -109,7 +118,7 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         data=_picture(edited),
         model=settings.model,
         usage=usage,
-        tokens=_number(usage, "total_tokens"),
+        tokens=tokens(usage.get("total_tokens")),
         cost_microusd=_cost(model_of(settings.model).price, usage),
     )
 
@@ -126,9 +135,10 @@ async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) 
         return Pulse.of(failure)
 
 
-def _fields(settings: Settings) -> dict[str, str]:
-    """The settings as the form has them; what is left empty is not sent."""
+def _fields(settings: Settings, order: Order) -> dict[str, str]:
+    """Our words and the admin's, and the settings; what is left empty is not sent."""
     given = msgspec.structs.asdict(settings)
+    given["prompt"] = f"{guidance(order)}\n\n{settings.prompt}"
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
@@ -222,16 +232,18 @@ def _decode(answer: Answer, kind: type[T]) -> T:
 
 
 def _cost(price: Price | None, usage: Mapping[str, Any]) -> int | None:
-    """The estimated price in millionths of a US dollar; None for a model without a known price.
-    Any figure may be missing."""
-    if price is None:
+    """The estimated price in millionths of a US dollar; None for a model without a known price, or
+    without figures. Every figure may be missing."""
+    drawn = tokens(usage.get("output_tokens"))
+    if price is None or drawn is None:
         return None
-    text = _number(_details(usage, "input"), "text_tokens") or 0
-    images = _number(_details(usage, "input"), "image_tokens") or 0
-    written = _number(_details(usage, "output"), "text_tokens") or 0
-    drawn = max(0, (_number(usage, "output_tokens") or 0) - written)
+    given, made = _details(usage, "input"), _details(usage, "output")
+    written = min(drawn, tokens(made.get("text_tokens")) or 0)
     return round(
-        text * price.text + images * price.image + drawn * price.drawn + written * price.written
+        (tokens(given.get("text_tokens")) or 0) * price.text
+        + (tokens(given.get("image_tokens")) or 0) * price.image
+        + (drawn - written) * price.drawn
+        + written * price.written
     )
 
 
@@ -240,19 +252,15 @@ def _details(usage: Mapping[str, Any], way: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _number(figures: Mapping[str, Any], name: str) -> int | None:
-    value = figures.get(name)
-    return value if isinstance(value, int) and value >= 0 else None
-
-
 def _model_name(settings: msgspec.Struct) -> str:
-    return str(getattr(settings, "model", DEFAULT_MODEL))
+    assert isinstance(settings, Settings)
+    return settings.model
 
 
 def _check(settings: msgspec.Struct, images: int) -> Iterable[Fault]:
     """Fewer images than OpenAI's 16 fit into a plan, so their number is never too large."""
-    typed = msgspec.convert(settings, Settings, from_attributes=True)
-    return [(f"settings.{name}", why) for name, why in faults(typed, date.today()).items()]
+    assert isinstance(settings, Settings)
+    return [(f"settings.{name}", why) for name, why in faults(settings, date.today()).items()]
 
 
 PROVIDER = Provider(

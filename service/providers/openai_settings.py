@@ -15,7 +15,8 @@ import msgspec
 # The fastest of the models that stay: 8 to 12 s for 1024x1024 (a reseller's measurement of November
 # 2026), where sunburst can take a minute or more. Medium quality and JPEG keep it that quick.
 DEFAULT_MODEL = "gpt-image-2.6-flare"
-MAX_PROMPT = 32_000
+# 32,000 characters, with room for what the prompt says of the images.
+MAX_PROMPT = 31_000
 STANDARD_SIZES = ("1024x1024", "1536x1024", "1024x1536")
 SNAPSHOT = re.compile(r"-\d{4}-\d\d-\d\d$")
 
@@ -76,7 +77,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         str,
         msgspec.Meta(
             title="Prompt",
-            description="What to do with the photo. The photo is image 1, the templates follow.",
+            description="What to make of the photo. The images can be named by number: image 1 is "
+            "the photo, the templates follow in their order.",
             min_length=1,
             max_length=MAX_PROMPT,
         ),
@@ -88,6 +90,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             description="flare is fast, sunburst precise and slow. gpt-image-1.5, gpt-image-1-mini "
             "and chatgpt-image-latest end on 2026-12-01.",
             pattern=r"^[a-z0-9.-]{1,80}$",
+            examples=[name for name, model in MODELS.items() if not model.shutdown],
         ),
     ] = DEFAULT_MODEL
     size: Annotated[

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import pybase64
 
-from service.errors import ProviderBadResponse, ProviderFailure, ProviderUnavailable
+from service.errors import ProviderBadResponse, ProviderUnavailable
 
 # Two connects and the pause between them take less than 5 seconds.
 CONNECT_SECONDS = 2.0
@@ -243,12 +243,6 @@ def _decoded(raw: msgspec.Raw) -> bytes:
         return msgspec.json.decode(raw, type=bytes)
     except msgspec.ValidationError:
         return msgspec.json.decode(bytes(raw).translate(URL_SAFE), type=bytes)
-
-
-def maybe_billed(failure: ProviderFailure) -> ProviderFailure:
-    """Mark a failure after which the provider may still charge for the call."""
-    failure.maybe_billed = True
-    return failure
 
 
 def _words(error: Exception) -> str:

@@ -5,6 +5,7 @@ The same bytes, prompt, model and size give the same picture, byte for byte.
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ GRADE_STRENGTH = 0.72
 VIGNETTE_FLOOR = 150
 
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
+# How a client may tell which image is what.
+_NAMED_IMAGE = re.compile(r"Image (\d+): (?:the )?([^.\n]+)")
 _finished: Memo[bytes] = Memo(REMEMBERED_PICTURES)
 
 
@@ -59,6 +62,11 @@ def encode(image: Image.Image, mime: str) -> bytes:
     file = io.BytesIO()
     image.save(file, _FORMATS[mime], quality=JPEG_QUALITY, compress_level=1)
     return file.getvalue()
+
+
+def captions_in(guidance: str) -> dict[int, str]:
+    """What a text calls the images, by their number."""
+    return {int(number): name for number, name in _NAMED_IMAGE.findall(guidance)}
 
 
 def band_box(size: tuple[int, int]) -> Box:

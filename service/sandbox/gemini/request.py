@@ -1,6 +1,5 @@
 """From the body of a generateContent call to an order, or to a refusal in Google's words."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from service.sandbox.gemini.models import MAX_INPUT_IMAGES, Model, Size
 from service.sandbox.gemini.protojson import Violations
 from service.sandbox.gemini.schema import GENERATE_CONTENT
 from service.sandbox.images import ACCEPTED_MIMES, NotAnImage, ReceivedImage
-from service.sandbox.picture import Painting, draw, thumbnail_size
+from service.sandbox.picture import Painting, captions_in, draw, thumbnail_size
 
 ROLES = ("user", "model")
 SQUARE: Size = (1, 1)
@@ -22,8 +21,6 @@ SQUARE: Size = (1, 1)
 FileOf = Callable[[str], tuple[str, bytes]]
 Json = dict[str, Any]
 
-# How a client may tell which image is what.
-_NAMED_IMAGE = re.compile(r"Image (\d+): (?:the )?([^.\n]+)")
 _CONFIG = "generation_config"
 _IMAGE_CONFIG = f"{_CONFIG}.image_config"
 _PART_KINDS = {"text": "text", "inlineData": "image", "fileData": "file"}
@@ -47,12 +44,11 @@ class Order:
         """The finished picture; a `note` in its band sets drafts apart. Blocking."""
         signature = f"Photoslot sandbox · gemini · {self.model.name}{note}"
         mime = mime or self.model.output_mime
-        captions = {int(number): name for number, name in _NAMED_IMAGE.findall(self.guidance)}
         return draw(
             Painting(
                 *(self.size, self.images, signature, self.prompt, mime),
                 guidance=self.guidance,
-                captions=captions,
+                captions=captions_in(self.guidance),
             )
         )
 

@@ -16,7 +16,7 @@ from service.sandbox.wire import Answer
 from service.sandbox.work import in_thread
 
 PROVIDER = "openai"
-MAX_BODY_BYTES = 200 * 2**20
+MAX_BODY_BYTES = 100 * 2**20
 RATE_HEADERS = {
     "x-ratelimit-limit-requests": "50",
     "x-ratelimit-remaining-requests": "49",

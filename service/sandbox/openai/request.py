@@ -10,7 +10,7 @@ from service.sandbox.openai import errors
 from service.sandbox.openai.errors import ApiError, invalid, not_among
 from service.sandbox.openai.form import File, Form
 from service.sandbox.openai.models import MODELS, SHUT_DOWN, Model, Size, automatic_size, size_of
-from service.sandbox.picture import Painting, draw, thumbnail_size
+from service.sandbox.picture import Painting, captions_in, draw, thumbnail_size
 
 DEFAULT_MODEL = "gpt-image-1.5"
 MAX_PROMPT = 32_000
@@ -33,14 +33,12 @@ TEXT_FIELDS = (
 
 @dataclass(frozen=True)
 class Order:
-    """What to draw and how to answer; `prompt` is without the sandbox's marker, `names` are the
-    images' file names without their endings."""
+    """What to draw and how to answer; `prompt` is without the sandbox's marker."""
 
     model: Model
     prompt: str
     marker: Marker | None
     images: tuple[ReceivedImage, ...]
-    names: tuple[str, ...]
     size: Size
     quality: str
     background: str
@@ -48,11 +46,15 @@ class Order:
     count: int
 
     def picture(self, mime: str | None = None, note: str = "") -> bytes:
-        """The finished picture. Blocking."""
-        inputs = " + ".join(self.names)
-        signature = f"Photoslot sandbox · openai · {self.model.name} · {inputs}{note}"
+        """The finished picture; a `note` in its band sets several apart. Blocking."""
+        signature = f"Photoslot sandbox · openai · {self.model.name}{note}"
         mime = mime or f"image/{self.output_format}"
-        return draw(Painting(self.size, self.images, signature, self.prompt, mime))
+        captions = captions_in(self.prompt)
+        guidance, gap, words = self.prompt.partition("\n\n")
+        # A first paragraph that names the images is shown apart from the rest.
+        if not (gap and captions):
+            guidance, words = "", self.prompt
+        return draw(Painting(*(self.size, self.images, signature, words, mime), guidance, captions))
 
 
 def read_order(form: Form, call: Call) -> Order:
@@ -65,6 +67,7 @@ def read_order(form: Form, call: Call) -> Order:
     call.parts, call.fields = form.parts, fields
     call.file_names = [file.name for file in files]
     call.model, call.prompt = fields.get("model", DEFAULT_MODEL), fields.get("prompt")
+    call.texts = [call.prompt] if call.prompt else []
     _check_names(form)
     model = model_of(call.model)
     marker, words = _prompt(fields)
@@ -76,7 +79,6 @@ def read_order(form: Form, call: Call) -> Order:
         prompt=words,
         marker=marker,
         images=tuple(images),
-        names=tuple(file.name.rpartition(".")[0] or file.name for file in files),
         size=size,
         quality=_quality(fields, model),
         background=_background(fields),
