@@ -72,8 +72,16 @@ class _Moderation(msgspec.Struct):
 class _Error(msgspec.Struct):
     message: str | None = None
     type: str | None = None
-    code: str | None = None
-    moderation_details: _Moderation | None = None
+    code: str | int | None = None
+    moderation_details: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def moderation(self) -> _Moderation:
+        """Told by the service for some models only: nothing hangs on its shape."""
+        try:
+            return msgspec.json.decode(self.moderation_details, type=_Moderation)
+        except msgspec.MsgspecError:
+            return _Moderation()
 
 
 class _Envelope(msgspec.Struct):
@@ -95,6 +103,8 @@ MONEY = frozenset(
 )
 
 
+# When it was blocked: what is drawn by then may be billed.
+DRAWN = ("output", "unknown")
 # Failures that pass: OpenAI may say that one of them is worth another try.
 PASSING = (ProviderUnavailable, ProviderError)
 
@@ -172,12 +182,11 @@ def _refusal(answer: Answer) -> ProviderFailure:
         repeats = 0
     elif answer.headers.get("x-should-retry") == "true" and kind in PASSING:
         repeats = 1
-    stage = error.moderation_details and error.moderation_details.moderation_stage
     return kind(
         private=_words(answer, error),
         repeats=repeats,
         wait_seconds=_asked_wait(answer.headers),
-        maybe_billed=answer.status in (408, 504) or stage in ("output", "unknown"),
+        maybe_billed=answer.status in (408, 504) or error.moderation.moderation_stage in DRAWN,
     )
 
 
@@ -212,15 +221,15 @@ def _error_of(answer: Answer) -> _Error:
 def _words(answer: Answer, error: _Error) -> str:
     """What an admin reads of it. The message about a wrong key repeats a part of that key."""
     said = None if error.code == "invalid_api_key" else error.message
-    details = error.moderation_details
     parts = [
         f"HTTP {answer.status}",
         error.code or error.type,
-        details and f"{details.moderation_stage}: {', '.join(details.categories or [])}",
+        error.moderation.moderation_stage,
+        ", ".join(error.moderation.categories or []),
         answer.headers.get("x-request-id"),
         said,
     ]
-    return " | ".join(part for part in parts if part)[:MAX_QUOTED]
+    return " | ".join(str(part) for part in parts if part)[:MAX_QUOTED]
 
 
 def _decode(answer: Answer, kind: type[T]) -> T:
