@@ -112,7 +112,8 @@ PASSING = (ProviderUnavailable, ProviderError)
 async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order) -> Picture:
     """Have OpenAI edit one photo. Raises `ProviderFailure`, or `PayloadTooLarge` for a photo
     that OpenAI does not take."""
-    settings = msgspec.convert(order.settings, Settings, from_attributes=True)
+    settings = order.settings
+    assert isinstance(settings, Settings)
     body, media_type = form(_fields(settings, order), _files(order))
     answer = await post(
         client,
