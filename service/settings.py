@@ -101,6 +101,7 @@ async def _write(
         new[PASSWORD] = {"set": True}
     if given.provider_keys is not UNSET:
         new[KEYS] = sorted({*old.get(KEYS, []), *given.provider_keys})
+        await queries.breaker_forget(session, list(given.provider_keys))
     for key, value in new.items():
         await queries.setting_put(session, key, value, admin)
     details = {"changed": sorted(new)}
