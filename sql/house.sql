@@ -5,6 +5,10 @@ from _yoyo_migration
 order by migration_id desc
 limit 1;
 
+-- name: house_clock
+-- What time it is for the database.
+select clock_timestamp();
+
 -- name: house_now
 -- How the house stands at this moment, for those who watch it: its cleanup, shots whose process seems
 -- to have died, who is shut out, since when a file whose time is over waits for its removal.

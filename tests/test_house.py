@@ -16,7 +16,7 @@ SERVICE = ROOT / "service"
 # A module imports from the floors below its own, never from its own or one above.
 FLOORS = (
     ("config", "errors", "glance", "meters", "telemetry", "threads", "throttle"),
-    ("codes", "crypto", "db", "images", "media", "secret_files", "web"),
+    ("codes", "crypto", "db", "images", "media", "portrait", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
     ("lifeline", "sessions", "watch"),
     ("state",),
@@ -25,9 +25,10 @@ FLOORS = (
     ("handouts",),
     ("calls",),
     ("shots",),
+    ("rehearsals",),
     (
-        *("auth", "catalog", "gallery", "ingest", "journal", "metrics", "pages", "results"),
-        *("settings", "slots", "stats", "status", "templates"),
+        *("auth", "catalog", "gallery", "ingest", "journal", "metrics", "pages", "preflight"),
+        *("results", "settings", "slots", "stats", "status", "templates"),
     ),
     ("layers", "server"),
     ("app",),
@@ -41,7 +42,7 @@ DOORS = {
     "itsdangerous": {"crypto"},
     "jwt": {"sessions"},
     "passlib": {"crypto"},
-    "PIL": {"images"},
+    "PIL": {"images", "portrait"},
     "pillow_heif": {"images"},
     "python_multipart": {"uploads"},
     "segno": {"codes"},

@@ -23,6 +23,7 @@ from service.queries.breakers import (
 from service.queries.house import (
     HouseNow,
     SlotUse,
+    house_clock,
     house_is_empty,
     house_now,
     house_schema,
@@ -185,6 +186,7 @@ __all__ = [
     "breaker_list",
     "breaker_mend",
     "gallery_page",
+    "house_clock",
     "house_now",
     "house_is_empty",
     "house_schema",

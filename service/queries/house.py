@@ -61,6 +61,12 @@ async def house_schema(db: Database) -> str | None:
     return migration
 
 
+async def house_clock(db: Database) -> datetime:
+    """The time of the database's clock."""
+    now: datetime = await db.value("house_clock")
+    return now
+
+
 async def house_now(db: Database) -> HouseNow:
     """How the house stands."""
     row = await db.one("house_now", INTERRUPT_GRACE_SECONDS)
