@@ -119,6 +119,7 @@ async def test_it_waits_until_google_can_use_a_file(
 
     assert actions(sandbox).count("file") == 2
     assert actions(sandbox).index("generate") > actions(sandbox).index("file")
+    await come(lambda: is_deleted(sandbox))
 
 
 @pytest.mark.parametrize(
