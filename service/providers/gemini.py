@@ -30,7 +30,7 @@ from service.providers.gemini_settings import (
     model_of,
     shutdown_date,
 )
-from service.providers.wire import Answer, AsBase64, Body, Slice, decode_base64, get, post
+from service.providers.wire import AsBase64, Body, Slice, decode, decode_base64, get, post
 
 API_VERSION = "v1beta"
 # Asked to write or explain something, models now and then answer in words alone.
@@ -88,7 +88,7 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         )
     if answer.status != 200:
         raise refusal(answer)
-    generated = _decode(answer)
+    generated = decode(answer, _Generated)
     usage = generated.usage_metadata or {}
     model = generated.model_version or settings.model
     return Picture(
@@ -108,7 +108,7 @@ async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) 
         answer = await get(client, _url(account, model), {"x-goog-api-key": account.api_key})
         if answer.status != 200:
             raise refusal(answer)
-        if "generateContent" not in _listed(answer).supported_generation_methods:
+        if "generateContent" not in decode(answer, _Listed).supported_generation_methods:
             raise ProviderError(private=f"{model} does not take generateContent")
     except ProviderFailure as failure:
         return replace(Pulse.of(failure), shutdown_date=ends)
@@ -117,13 +117,6 @@ async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) 
 
 def _url(account: ProviderAccount, model: str) -> str:
     return f"{account.base_url}/{API_VERSION}/models/{model}"
-
-
-def _listed(answer: Answer) -> _Listed:
-    try:
-        return msgspec.json.decode(answer.body, type=_Listed)
-    except msgspec.MsgspecError as error:
-        raise ProviderBadResponse(private=f"not the JSON we know: {error}") from error
 
 
 def _body(
@@ -167,14 +160,6 @@ def _safety(settings: Settings) -> list[dict[str, str]]:
         for name in settings.__struct_fields__
         if name.startswith(SAFETY)
     ]
-
-
-def _decode(answer: Answer) -> _Generated:
-    try:
-        return msgspec.json.decode(answer.body, type=_Generated)
-    except msgspec.MsgspecError as error:
-        private = f"not the JSON we know: {error}"
-        raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
 
 
 def _last_image(generated: _Generated) -> bytes:

@@ -7,7 +7,7 @@ Wire facts are those of the OpenAI API reference (images, models, errors, deprec
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
@@ -39,6 +39,7 @@ from service.providers.wire import (
     MAX_QUOTED,
     Answer,
     FilePart,
+    decode,
     decode_base64,
     form,
     get,
@@ -88,8 +89,6 @@ class _Envelope(msgspec.Struct):
     error: _Error
 
 
-T = TypeVar("T")
-
 BLOCKED = frozenset(
     {"moderation_blocked", "content_policy_violation", "image_content_policy_violation"}
 )
@@ -123,7 +122,7 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
     )
     if not 200 <= answer.status < 300:
         raise _refusal(answer)
-    edited = _decode(answer, _Edited)
+    edited = decode(answer, _Edited)
     usage = edited.usage or {}
     return Picture(
         data=_picture(edited),
@@ -141,7 +140,7 @@ async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) 
         answer = await get(client, f"{account.base_url}/v1/models/{model}", _key(account))
         if answer.status != 200:
             raise _refusal(answer)
-        return Pulse(ok=True, shutdown_date=_decode(answer, _Listed).shutdown_date)
+        return Pulse(ok=True, shutdown_date=decode(answer, _Listed).shutdown_date)
     except ProviderFailure as failure:
         return Pulse.of(failure)
 
@@ -231,14 +230,6 @@ def _words(answer: Answer, error: _Error) -> str:
         said,
     ]
     return " | ".join(str(part) for part in parts if part)[:MAX_QUOTED]
-
-
-def _decode(answer: Answer, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.MsgspecError as error:
-        private = f"not the JSON we know: {error}"
-        raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
 
 
 def _cost(price: Price | None, usage: Mapping[str, Any]) -> int | None:

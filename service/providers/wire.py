@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -27,6 +27,8 @@ MAX_LOOKUP_BYTES = 1024**2
 BLOCK_BYTES = 3 * 128 * 1024
 MAX_QUOTED = 300
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+T = TypeVar("T")
 
 # What happens before a byte of the request is sent, and how often it is worth another try.
 NOT_SENT = {
@@ -223,6 +225,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (moment - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def decode(answer: Answer, kind: type[T]) -> T:
+    """The JSON of a good answer. Raises `ProviderBadResponse`: it may be billed, and is worth one
+    repeat."""
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.MsgspecError as error:
+        private = f"not the JSON we know: {error}"
+        raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
 
 
 def decode_base64(raw: msgspec.Raw) -> bytes:

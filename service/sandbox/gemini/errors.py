@@ -8,7 +8,6 @@ import msgspec
 from service.sandbox.wire import Answer, Refusal
 
 JSON = {"content-type": "application/json; charset=UTF-8"}
-HTML = {"content-type": "text/html; charset=UTF-8"}
 SERVICE = "generativelanguage.googleapis.com"
 
 RPC_NAMES = {

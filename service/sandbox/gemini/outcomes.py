@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from service.sandbox import junk, wire
 from service.sandbox.gemini import errors, scenes
-from service.sandbox.gemini.errors import HTML, JSON
 from service.sandbox.gemini.files import FileMarker
 from service.sandbox.gemini.request import Order
+from service.sandbox.troubles import TROUBLES
 from service.sandbox.wire import Answer
 
 Failure = Callable[[str], Answer]
@@ -16,7 +16,6 @@ Scene = Callable[[Order], Answer]
 MINUTE_RETRY_S = 1.5
 DAY_RETRY_S = 38_400
 _LONG_MINUTE = re.compile(r"429_minute:(\d+(?:\.\d+)?)")
-LINK_LOCAL = "http://169.254.169.254/latest/meta-data/"
 HTTP_ERRORS = range(400, 600)
 
 # What an uploaded file goes through while such an outcome stays; orders are answered well.
@@ -34,17 +33,6 @@ FAILURES: dict[str, Failure] = {
     "429_day": lambda model: _exhausted("PerDay", model, 250, DAY_RETRY_S),
     "429_minute": lambda model: _exhausted("PerMinute", model, 10, MINUTE_RETRY_S),
     "429_limit0": lambda model: _exhausted("PerDay", model, 0, 37, tier="-FreeTier"),
-    "502_html": lambda model: Answer(502, junk.BAD_GATEWAY, HTML),
-    "html_200": lambda model: Answer(200, junk.HTML, HTML),
-    "garbage": lambda model: Answer(200, junk.GARBAGE, JSON),
-    "empty_body": lambda model: Answer(200, b"", JSON),
-    "redirect": lambda model: Answer(302, b"", {"location": LINK_LOCAL}),
-    "huge": lambda model: Answer(headers=JSON, chunks=junk.huge),
-    "gzip_bomb": lambda model: Answer(
-        headers={**JSON, "content-encoding": "gzip"}, chunks=junk.gzip_bomb
-    ),
-    "hang": lambda model: Answer(manner=wire.never),
-    "reset": lambda model: Answer(manner=wire.reset),
 }
 
 SCENES: dict[str, Scene] = {
@@ -88,6 +76,7 @@ SCENES: dict[str, Scene] = {
 NAMES = [
     *SCENES,
     *FAILURES,
+    *TROUBLES,
     "400…599 (any HTTP status)",
     "429_minute:<seconds to wait>",
     f"block:<{'|'.join(scenes.BLOCK_REASONS)}>",
@@ -106,6 +95,8 @@ def failure(outcome: str) -> Failure | None:
         return lambda model: errors.status_error(int(outcome)).answer()
     if found := _LONG_MINUTE.fullmatch(outcome):
         return lambda model: _exhausted("PerMinute", model, 10, float(found[1]))
+    if outcome in TROUBLES:
+        return lambda model: TROUBLES[outcome]
     return FAILURES.get(outcome)
 
 

@@ -5,11 +5,9 @@ from typing import Any
 
 import msgspec
 
-from service.sandbox import junk
 from service.sandbox.wire import Answer, Refusal
 
 JSON = {"content-type": "application/json"}
-HTML = {"content-type": "text/html; charset=UTF-8"}
 
 INVALID = "invalid_request_error"
 USER_ERROR = "image_generation_user_error"
@@ -125,11 +123,6 @@ def rate_limited(headers: Mapping[str, str] | None = None) -> ApiError:
     """Too many requests for the moment."""
     kind, code, message = KINDS[429]
     return ApiError(429, message, kind, code, headers=headers)
-
-
-def too_large() -> Answer:
-    """What stands in front of the service takes no such body."""
-    return Answer(413, junk.TOO_LARGE, HTML)
 
 
 def status_error(status: int) -> ApiError:

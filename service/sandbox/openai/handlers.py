@@ -11,6 +11,7 @@ from service.sandbox.openai.errors import JSON
 from service.sandbox.openai.form import read_form
 from service.sandbox.openai.models import MODELS
 from service.sandbox.openai.request import misspelt, model_of, read_order
+from service.sandbox.troubles import TROUBLES
 from service.sandbox.visit import Visit, recorded
 from service.sandbox.wire import Answer
 from service.sandbox.work import in_thread
@@ -35,7 +36,7 @@ async def edit(visit: Visit) -> ASGIApp:
     _admit(visit)
     visit.headers |= RATE_HEADERS
     if visit.body is None:
-        return visit.refuse(errors.too_large())
+        return visit.refuse(TROUBLES["413_html"])
     form = await read_form(visit.request.headers, visit.body)
     order = await in_thread(partial(read_order, form, visit.call))
     try:

@@ -6,8 +6,9 @@ from email.utils import format_datetime
 
 from service.sandbox import junk, wire
 from service.sandbox.openai import answers, errors
-from service.sandbox.openai.errors import HTML, JSON, ApiError
+from service.sandbox.openai.errors import ApiError
 from service.sandbox.openai.request import Order
+from service.sandbox.troubles import TROUBLES
 from service.sandbox.wire import Answer
 
 Failure = Callable[[str], Answer]
@@ -15,7 +16,6 @@ Scene = Callable[[Order], Answer]
 
 SOON_S = 1.5
 LATE_S = 30
-LINK_LOCAL = "http://169.254.169.254/latest/meta-data/"
 HTTP_ERRORS = range(400, 600)
 
 MONEY = (
@@ -52,20 +52,6 @@ REFUSALS: dict[str, Callable[[str], ApiError]] = {
     ),
     "slow_down": lambda model: ApiError(429, "Slow down.", "rate_limit_error", "slow_down"),
 }
-FAILURES: dict[str, Failure] = {
-    "413_html": lambda model: errors.too_large(),
-    "502_html": lambda model: Answer(502, junk.BAD_GATEWAY, HTML),
-    "html_200": lambda model: Answer(200, junk.HTML, HTML),
-    "garbage": lambda model: Answer(200, junk.GARBAGE, JSON),
-    "empty_body": lambda model: Answer(200, b"", JSON),
-    "redirect": lambda model: Answer(302, b"", {"location": LINK_LOCAL}),
-    "huge": lambda model: Answer(headers=JSON, chunks=junk.huge),
-    "gzip_bomb": lambda model: Answer(
-        headers={**JSON, "content-encoding": "gzip"}, chunks=junk.gzip_bomb
-    ),
-    "hang": lambda model: Answer(manner=wire.never),
-    "reset": lambda model: Answer(manner=wire.reset),
-}
 
 SCENES: dict[str, Scene] = {
     "ok": answers.plain,
@@ -97,7 +83,7 @@ SCENES: dict[str, Scene] = {
 NAMES = [
     *SCENES,
     *REFUSALS,
-    *FAILURES,
+    *TROUBLES,
     "400…599 (any HTTP status)",
     f"moderation:<{'|'.join(STAGES)}>",
     f"money:<{'|'.join(MONEY)}>[:<{'|'.join(MONEY_STATUSES)}>]",
@@ -111,8 +97,8 @@ def knows(outcome: str) -> bool:
 
 def failure(outcome: str) -> Failure | None:
     """An outcome that any request can meet, the free ones too."""
-    if outcome in FAILURES:
-        return FAILURES[outcome]
+    if outcome in TROUBLES:
+        return lambda model: TROUBLES[outcome]
     refusal = REFUSALS.get(outcome) or _family(outcome)
     return (lambda model: refusal(model).answer()) if refusal else None
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from service.sandbox import junk, wire
+from service.sandbox.troubles import HTML, JSON, TROUBLES
 from service.sandbox.turbotext.queue import Item
 from service.sandbox.wire import Answer
 
@@ -18,10 +19,7 @@ Json = dict[str, Any]
 
 DEFAULT_RECONNECTS = 2
 HTTP_ERRORS = range(400, 600)
-JSON = {"content-type": "application/json; charset=utf-8"}
-HTML = {"content-type": "text/html; charset=utf-8"}
 PNG = {"content-type": "image/png"}
-LINK_LOCAL = "http://169.254.169.254/latest/meta-data/"
 
 WORDS = {
     "limit": "Исчерпан лимит фото на этот месяц",
@@ -53,24 +51,10 @@ def broken(name: str) -> Answer | None:
     """What any of the steps may meet instead of its answer."""
     if len(name) == 3 and name.isdecimal() and int(name) in HTTP_ERRORS:
         return Answer(int(name), b"<html><h1>%s</h1></html>" % name.encode(), HTML)
-    found = BROKEN.get(name)
-    return found() if found else None
+    return BROKEN.get(name)
 
 
-BROKEN: dict[str, Callable[[], Answer]] = {
-    "hang": lambda: Answer(manner=wire.never),
-    "reset": lambda: Answer(manner=wire.reset),
-    "502_html": lambda: Answer(502, junk.BAD_GATEWAY, HTML),
-    "html_200": lambda: Answer(200, junk.HTML, HTML),
-    "garbage": lambda: Answer(200, junk.GARBAGE, JSON),
-    "empty_body": lambda: Answer(200, b"", JSON),
-    "list": lambda: Answer(200, b"[]", JSON),
-    "redirect": lambda: Answer(302, b"", {"location": LINK_LOCAL}),
-    "huge": lambda: Answer(headers=JSON, chunks=junk.huge),
-    "gzip_bomb": lambda: Answer(
-        headers={**JSON, "content-encoding": "gzip"}, chunks=junk.gzip_bomb
-    ),
-}
+BROKEN = {**TROUBLES, "list": Answer(200, b"[]", JSON)}
 
 QUEUED: dict[str, Callable[[int], Json]] = {
     "queueid": lambda number: {"success": True, "queueid": number},
