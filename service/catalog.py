@@ -1,36 +1,53 @@
 """What the providers can do, for whoever draws a form."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import bodies, providers
+from service import bodies, providers, queries
 from service.providers.base import Operation, Provider
+from service.queries import Breaker
 from service.state import State
 
 
 async def list_providers(request: Request[State]) -> Response:
     """`GET /api/providers`: operations with the JSON Schema of their settings and the roles of
-    their templates, accepted picture types, and where the key comes from."""
+    their templates, accepted picture types, where the key comes from, how the models went lately.
+    """
+    breakers = await queries.breaker_list(request.state["db"])
     sources = request.state["provider_keys"].sources()
     return bodies.answer(
         {
             "providers": [
-                _described(provider, sources[name])
+                _described(provider, sources[name], [b for b in breakers if b.provider == name])
                 for name, provider in sorted(providers.REGISTRY.items())
             ]
         }
     )
 
 
-def _described(provider: Provider, key_source: str | None) -> dict[str, object]:
+def _described(
+    provider: Provider, key_source: str | None, breakers: Sequence[Breaker]
+) -> dict[str, object]:
     return {
         "name": provider.name,
         "configured": key_source is not None,
         "key_source": key_source,
         "accepts": sorted(provider.accepts),
         "operations": [_operation(name, one) for name, one in provider.operations.items()],
+        "models": [_model(breaker) for breaker in breakers],
     }
+
+
+def _model(breaker: Breaker) -> dict[str, object]:
+    """A model that was called: `working`, `failing` lately, or `skipped` until `probe_at`."""
+    state = "skipped" if breaker.opened_at else "failing" if breaker.failures else "working"
+    told = asdict(breaker) | {"state": state}
+    del told["provider"]
+    return told
 
 
 def _operation(name: str, operation: Operation) -> dict[str, object]:

@@ -46,7 +46,8 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class SlotChange(msgspec.Struct, forbid_unknown_fields=True):
     """A change of a slot: what is left out stays as it is. What a read gives may be sent back
-    whole; `id`, `updated_at`, `updated_by` and `has_ingest_password` are not taken from it."""
+    whole; `id`, `updated_at`, `updated_by`, `has_ingest_password` and `health` are not taken from
+    it."""
 
     version: int
     name: Name | msgspec.UnsetType = UNSET
@@ -67,6 +68,7 @@ class SlotChange(msgspec.Struct, forbid_unknown_fields=True):
     updated_at: Any = UNSET
     updated_by: Any = UNSET
     has_ingest_password: Any = UNSET
+    health: Any = UNSET
 
 
 class TestChange(msgspec.Struct, forbid_unknown_fields=True):

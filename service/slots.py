@@ -1,6 +1,7 @@
 """The admins' slots: read, change, history, restore, a test run, its own clean-up."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import bodies, cleaning, guards, plans, queries, shots
+from service import bodies, cleaning, guards, health, plans, queries, shots
 from service.crypto import hash_password
 from service.errors import NotFound, SlotNotFound, VersionConflict
 from service.media import Workbench
@@ -28,14 +29,14 @@ class VersionsQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def list_slots(request: Request[State]) -> Response:
-    """`GET /api/slots`: all of them."""
+    """`GET /api/slots`: all of them, each with how it stands."""
     found = await queries.slot_list(request.state["db"])
-    return bodies.answer({"slots": [asdict(slot) for slot in found]})
+    return bodies.answer({"slots": await _told(request, found)})
 
 
 async def show(request: Request[State]) -> Response:
     """`GET /api/slots/{id}`."""
-    return bodies.answer(asdict(await _slot(request)))
+    return await _answer(request)
 
 
 async def change(request: Request[State]) -> Response:
@@ -51,7 +52,7 @@ async def change(request: Request[State]) -> Response:
         password = given.ingest_password
         password_hash = await in_thread(state["threads"].passwords, hash_password, password)
     await _save(request, current, fields, "slot.change", password_hash)
-    return bodies.answer(asdict(await _slot(request)))
+    return await _answer(request)
 
 
 async def list_versions(request: Request[State]) -> Response:
@@ -86,7 +87,7 @@ async def restore(request: Request[State]) -> Response:
         raise NotFound("This slot has no such version.")
     old = {name: wanted.snapshot[name] for name in plans.WRITABLE}
     await _save(request, current, old, "slot.restore", None, {"from_version": number})
-    return bodies.answer(asdict(await _slot(request)))
+    return await _answer(request)
 
 
 async def test_run(request: Request[State]) -> Response:
@@ -139,6 +140,19 @@ async def _clean(request: Request[State], slot_id: str | None) -> Response:
     details = asdict(cleaned)
     await _audit(request, "cleanup", slot_id or "all", details)
     return bodies.answer(details)
+
+
+async def _answer(request: Request[State]) -> Response:
+    """The slot as it is now."""
+    [told] = await _told(request, [await _slot(request)])
+    return bodies.answer(told)
+
+
+async def _told(request: Request[State], found: Sequence[Slot]) -> list[dict[str, Any]]:
+    healths = await health.of_slots(request.state, found)
+    return [
+        asdict(slot) | {"health": asdict(how)} for slot, how in zip(found, healths, strict=True)
+    ]
 
 
 async def _slot(request: Request[State]) -> Slot:

@@ -58,6 +58,30 @@ select
 from slot
 where id = $1;
 
+-- name: slot_last_shots
+-- How the first call of each slot's last shot went, of those that called a provider since the slot was
+-- changed, in the last 24 hours.
+select
+    slot.id as slot_id,
+    job.status,
+    job.created_at,
+    job.attempts -> 0 ->> 'provider' as provider,
+    job.attempts -> 0 ->> 'outcome' as outcome,
+    job.attempts -> 0 ->> 'details' as details
+from slot
+cross join lateral (
+    select shot.status, shot.created_at, shot.attempts
+    from job_history as shot
+    where
+        shot.slot_id = slot.id
+        and shot.slot_version = slot.version
+        and shot.created_at > now() - interval '24 hours'
+        and shot.status <> 'pending'
+        and shot.attempt_count > 0
+    order by shot.created_at desc
+    limit 1
+) as job;
+
 -- name: slot_update
 -- Changes a slot that is still the version which was read, and keeps the new version for ever.
 -- $1 slot id, $2 version that was read, $3 name, $4 provider, $5 operation, $6 settings,

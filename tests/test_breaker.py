@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
@@ -180,3 +181,85 @@ def test_a_new_key_is_tried_at_once(
 
     assert saved.status_code == 200, saved.text
     assert camera.shoot().status_code == 200
+
+
+def health(admin: Admin, slot_id: str = "slot-001") -> dict[str, Any]:
+    [slot] = [one for one in admin.get("/api/slots").json()["slots"] if one["id"] == slot_id]
+    assert slot["health"] == admin.get(f"/api/slots/{slot_id}").json()["health"]
+    told: dict[str, Any] = slot["health"]
+    return told
+
+
+def models(admin: Admin) -> dict[str, dict[str, Any]]:
+    providers = admin.get("/api/providers").json()["providers"]
+    [gemini] = [one for one in providers if one["name"] == "gemini"]
+    return {one["model"]: one for one in gemini["models"]}
+
+
+def test_admins_see_what_is_skipped_since_when_and_why(
+    camera: Camera, admin: Admin, sandbox: Sandbox
+) -> None:
+    assert models(admin) == {}
+    assert health(admin) == {"status": "ok", "reason": None, "details": None, "since": None}
+    fail_often(camera, sandbox, "429_day")
+
+    told = models(admin)[MODEL]
+    assert (told["state"], told["failures"]) == ("skipped", OPENING_FAILURES)
+    assert told["reason"] == "provider_quota"
+    assert told["failed_at"] < told["probe_at"]
+    found = health(admin)
+    assert (found["status"], found["reason"]) == ("bad", "provider_quota")
+    assert found["since"] == told["opened_at"]
+    assert "quota" in found["details"]
+
+
+def test_a_wrong_key_makes_its_slots_red_and_a_fallback_makes_them_yellow(
+    camera: Camera, house: House, admin: Admin, slot: Slot, sandbox: Sandbox
+) -> None:
+    slot("slot-002", **FALLBACK)
+    slot("slot-003", fallback=FALLBACK)
+    slot("slot-004", is_active=False)
+    slot("slot-005", ingest_password_hash=None)
+    sandbox.dial(["bad_key"])
+    camera.shoot()
+
+    found = {slot_id: health(admin, slot_id) for slot_id in (f"slot-00{n}" for n in range(1, 6))}
+
+    assert [one["status"] for one in found.values()] == ["bad", "ok", "warn", "off", "bad"]
+    assert found["slot-001"]["reason"] == found["slot-003"]["reason"] == "provider_auth"
+    assert "API key not valid" in found["slot-001"]["details"]
+    assert found["slot-005"]["reason"] == "not_configured"
+    assert models(admin)[MODEL]["state"] == "failing"
+    assert httpx.get(f"{house.url}/healthz", trust_env=False).status_code == 200
+    sandbox.reset()
+    camera.shoot()
+    assert health(admin)["status"] == "ok"
+    assert models(admin)[MODEL]["state"] == "working"
+
+
+def test_an_unknown_model_makes_its_slot_red_and_no_other(
+    camera: Camera, admin: Admin, slot: Slot, sandbox: Sandbox
+) -> None:
+    unknown = {"prompt": "Snow", "model": "gemini-of-tomorrow"}
+    slot("slot-001", settings=unknown)
+    slot("slot-002", settings=unknown, fallback=FALLBACK)
+    for slot_id in ("slot-001", "slot-002"):
+        camera.shoot(slot=slot_id)
+
+    red, yellow, green = (health(admin, f"slot-00{n}") for n in (1, 2, 3))
+
+    assert (red["status"], red["reason"]) == ("bad", "provider_error")
+    assert "gemini-of-tomorrow is not found" in red["details"]
+    assert (yellow["status"], yellow["reason"]) == ("warn", "provider_error")
+    assert green["status"] == "ok"
+    version = admin.get("/api/slots/slot-001").json()["version"]
+    saved = admin.put("/api/slots/slot-001", {"version": version, "settings": {"prompt": "Snow"}})
+    assert saved.json()["health"]["status"] == "ok"
+
+
+def test_a_missing_key_makes_the_slot_red(make_house: MakeHouse, sandbox: Sandbox) -> None:
+    with signed_in(make_house(GEMINI_API_KEY=None)) as admin:
+        found = health(admin)
+
+    assert (found["status"], found["reason"]) == ("bad", "not_configured")
+    assert "API key for gemini" in found["details"]

@@ -21,7 +21,7 @@ FLOORS = (
     ("lifeline", "sessions", "watch"),
     ("state",),
     ("bodies", "cleaning"),
-    ("answers", "guards", "plans"),
+    ("answers", "guards", "health", "plans"),
     ("handouts",),
     ("calls",),
     ("shots",),

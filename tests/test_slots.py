@@ -32,6 +32,7 @@ FIELDS = {
     *("id", "name", "provider", "operation", "settings", "templates", "fallback", "output"),
     *("is_active", "size_limit_mb", "max_in_flight", "daily_limit", "sync_response_seconds"),
     *("max_side_px", "version", "updated_at", "updated_by", "has_ingest_password"),
+    "health",
 }
 
 

@@ -65,6 +65,18 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotShot:
+    """How a slot's last shot ended, and how its first call of a provider did."""
+
+    slot_id: str
+    status: str
+    created_at: datetime
+    provider: str
+    outcome: str
+    details: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SlotVersion:
     """What a slot once was."""
 
@@ -83,6 +95,11 @@ async def slot_by_id(db: Runner, slot_id: str) -> Slot | None:
     """One slot."""
     row = await db.one("slot_by_id", slot_id)
     return Slot(**row) if row else None
+
+
+async def slot_last_shots(db: Runner) -> list[SlotShot]:
+    """The last shots of those slots that had one lately."""
+    return [SlotShot(**row) for row in await db.many("slot_last_shots")]
 
 
 async def slot_update(

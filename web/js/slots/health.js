@@ -11,9 +11,11 @@ export function healthOf(slot, isConfigured) {
   if (!slot.is_active) return say("off", "off");
   if (!slot.has_ingest_password) return say("bad", "no_password");
   if (!isConfigured) return say("bad", "no_key", { provider: slot.provider });
+  if (slot.health.status === "bad") return { status: "bad", reason: explainReason(slot.health.reason) };
   if (slot.success_share !== null && slot.success_share < FEW) return failing("bad", slot);
   if (slot.in_flight > 0) return say("busy", "busy", { count: slot.in_flight });
   if (slot.success_share !== null && slot.success_share < MOST) return failing("warn", slot);
+  if (slot.health.status === "warn") return say("warn", "fallback");
   if (slot.p95_ms > CLOSE_TO_THE_WINDOW * slot.sync_response_seconds * 1000) return say("warn", "slow");
   if (slot.done > 0) return say("ok", "ok", { ago: ago(slot.last_success_at) });
   return say("idle", "idle");
