@@ -2,7 +2,11 @@
 
 The versions are `migrations/NNNN.slug.sql`, each undone by its `NNNN.slug.rollback.sql`. A version
 and the note that it is in force are committed together, so a migration that was interrupted has
-not happened. Exit codes: 0 done, 1 the database is away or refused, 2 wrong use.
+not happened.
+
+`up` stops before the first that takes something away (`NNNN.contract-slug.sql`), unless the
+database is empty: processes of the version before are still at work. `contract` applies those too,
+once no such process is left. Exit codes: 0 done, 1 the database is away or refused, 2 wrong use.
 """
 
 import argparse
@@ -10,6 +14,7 @@ import glob
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -18,8 +23,8 @@ import psycopg
 import yoyo
 
 from service.config import ConfigError, database_url_from_environment
+from service.schema import MIGRATIONS, is_contraction
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
 NOTHING = "nothing"
 # One migration at a time per database: any constant does, as long as it never changes.
 TURN = 0x70686F746F736C6F
@@ -37,11 +42,14 @@ class WrongUse(Exception):
     """What was asked for does not exist."""
 
 
-def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
-    """Apply what is missing; the ids of what was applied, oldest first.
-    Raises `psycopg.OperationalError` when the database is away, else `Refused`."""
+def migrate(url: str, folder: Path = MIGRATIONS, *, contract: bool = True) -> list[str]:
+    """Apply what is missing; the ids of what was applied, oldest first. Without `contract` only
+    what older processes can live with. Raises `psycopg.OperationalError` when the database is away,
+    else `Refused`."""
     with _turn(url, folder) as (backend, known):
         missing = list(backend.to_apply(known))
+        if not contract and len(missing) < len(known):
+            missing = list(takewhile(lambda migration: not is_contraction(migration.id), missing))
         for migration in missing:
             _move(backend, migration, "apply")
         return [migration.id for migration in missing]
@@ -138,7 +146,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         prog="bin/migrate", description="Moves the schema of the database DATABASE_URL names."
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("up", help="apply what is missing (the default)")
+    commands.add_parser("up", help="apply what older processes can live with (the default)")
+    commands.add_parser("contract", help="apply everything, once no older process runs")
     down = commands.add_parser("down", help="undo the newest migration")
     down.add_argument("--to", metavar="ID", help=f"undo all that is newer than ID, or `{NOTHING}`")
     commands.add_parser("status", help="list the migrations and whether they are applied")
@@ -153,8 +162,11 @@ def _run(asked: argparse.Namespace, url: str) -> None:
         for migration in roll_back(url, asked.to):
             print(f"undone   {migration}")
     else:
-        for migration in migrate(url):
+        for migration in migrate(url, contract=asked.command == "contract"):
             print(f"applied  {migration}")
+        for migration, state in status(url).items():
+            if state == "missing":
+                print(f"waits    {migration} (bin/migrate contract, once no older process runs)")
 
 
 def _complain(message: str, code: int) -> int:

@@ -45,11 +45,12 @@ from service.lifeline import open_lifeline
 from service.media import Media, left_behind
 from service.meters import DB_MAX_CONNECTIONS, REFUSALS, watch_process
 from service.providers.wire import open_client
+from service.schema import misfit
 from service.sessions import new_password
 from service.state import Intake, State
 from service.telemetry import AccessLog, set_up_logging
 from service.threads import Threads
-from service.watch import newest_migration, open_watch
+from service.watch import open_watch
 from service.web import Web
 
 LONGEST_WINDOW_SECONDS = 60
@@ -203,11 +204,8 @@ async def find_problems(config: Config) -> list[str]:
         found.append(f"MEDIA_ROOT cannot be used: {error.private}")
     try:
         async with open_database(config.database_url, 1) as db:
-            schema, wanted = await queries.house_schema(db), newest_migration()
-        if schema != wanted:
-            found.append(
-                f"the database has the schema {schema}, this code needs {wanted}: run bin/migrate"
-            )
+            if problem := misfit(await queries.house_migrations(db)):
+                found.append(f"the schema of the database {problem}")
     except PhotoslotError as error:
         found.append(f"DATABASE_URL cannot be used: {error.private}")
     return found

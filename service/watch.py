@@ -4,7 +4,6 @@ Nothing here runs by itself: somebody asks, and is told what the last look saw.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from service import queries
 from service.config import Config
@@ -13,17 +12,18 @@ from service.errors import PhotoslotError, StorageFull
 from service.glance import Glance
 from service.media import Media, Space
 from service.queries import HouseNow, SlotUse, Storage
+from service.schema import misfit
 from service.threads import Threads, in_thread
 
 HEALTH_SECONDS = 1.0
 FIGURES_SECONDS = 10.0
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
 NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSight:
-    """`reason` is ok, `schema_mismatch`, or why the database cannot be used."""
+    """`reason` is ok, `schema_mismatch`, or why the database cannot be used; `schema` is the newest
+    migration it has."""
 
     reason: str
     schema: str | None = None
@@ -76,10 +76,10 @@ def open_watch(config: Config, db: Database, media: Media, threads: Threads) -> 
 
 async def _look_at_database(db: Database) -> DatabaseSight:
     try:
-        schema = await queries.house_schema(db)
+        applied = await queries.house_migrations(db)
     except PhotoslotError as error:
         return DatabaseSight(error.reason)
-    return DatabaseSight("ok" if schema == newest_migration() else "schema_mismatch", schema)
+    return DatabaseSight("schema_mismatch" if misfit(applied) else "ok", max(applied, default=None))
 
 
 def _look_at_media(media: Media, min_free_mb: int) -> MediaSight:
@@ -107,9 +107,3 @@ async def _read_figures(db: Database, timezone: str) -> Figures | None:
         )
     except PhotoslotError:
         return None
-
-
-def newest_migration() -> str:
-    """The migration this code was written for."""
-    names = sorted(path.name.removesuffix(".sql") for path in MIGRATIONS.glob("*.sql"))
-    return [name for name in names if not name.endswith(".rollback")][-1]

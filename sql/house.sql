@@ -1,9 +1,7 @@
--- name: house_schema
--- The newest migration this database has, by yoyo's own table: compared with what the code knows.
+-- name: house_migrations
+-- The migrations this database has, by yoyo's own table: compared with what the code comes with.
 select migration_id
-from _yoyo_migration
-order by migration_id desc
-limit 1;
+from _yoyo_migration;
 
 -- name: house_clock
 -- What time it is for the database.

@@ -15,7 +15,7 @@ SERVICE = ROOT / "service"
 
 # A module imports from the floors below its own, never from its own or one above.
 FLOORS = (
-    ("config", "errors", "glance", "meters", "telemetry", "threads", "throttle"),
+    ("config", "errors", "glance", "meters", "schema", "telemetry", "threads", "throttle"),
     ("codes", "crypto", "db", "images", "media", "portrait", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
     ("lifeline", "sessions", "watch"),

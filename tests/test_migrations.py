@@ -10,9 +10,20 @@ import migrate
 import psycopg
 import pytest
 
+from service import schema as fit
+
 NAMES = [path.name for path in sorted(migrate.MIGRATIONS.glob("*.sql"))]
 FORTH = [name for name in NAMES if not name.endswith(".rollback.sql")]
 IDS = [name.removesuffix(".sql") for name in FORTH]
+
+# The last migration that is applied while the house stands still.
+LAST_WITH_A_GAP = "0005.attempts.sql"
+# What code that is still at work may need.
+TAKES_AWAY = re.compile(
+    r"\bdrop (table|column|function|view|type|sequence|trigger)\b|\brename\b|\bset not null\b"
+    r"|\balter column \w+ (set data )?type\b",
+    re.IGNORECASE,
+)
 
 # All of the schema that PostgreSQL can put into words, a line each, without yoyo's own tables.
 SCHEMA = """
@@ -120,6 +131,49 @@ def test_each_has_its_number_its_way_back_and_names_the_one_before(number: int, 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_waits_for_a_table_only_shortly(name: str) -> None:
     assert "set local lock_timeout" in (migrate.MIGRATIONS / name).read_text()
+
+
+def test_only_a_contraction_takes_something_away() -> None:
+    takes_away = {
+        name for name in FORTH if TAKES_AWAY.search((migrate.MIGRATIONS / name).read_text())
+    }
+    assert LAST_WITH_A_GAP in takes_away
+    later = {name for name in takes_away if name > LAST_WITH_A_GAP}
+    assert {name for name in later if not fit.is_contraction(name)} == set()
+
+
+def test_up_stops_before_a_contraction_which_is_asked_for_afterwards(
+    empty_database: str, folder: Path
+) -> None:
+    migrate.migrate(empty_database, folder)
+    (folder / "0003.contract-dog.sql").write_text("-- depends: 0002.dog\ndrop table dog;\n")
+    (folder / "0004.cow.sql").write_text(
+        "-- depends: 0003.contract-dog\ncreate table cow (id int);\n"
+    )
+    assert migrate.migrate(empty_database, folder, contract=False) == []
+    assert migrate.migrate(empty_database, folder) == ["0003.contract-dog", "0004.cow"]
+
+
+def test_an_empty_database_has_nobody_to_wait_for(empty_database: str, folder: Path) -> None:
+    (folder / "0003.contract-dog.sql").write_text("-- depends: 0002.dog\ndrop table dog;\n")
+    assert migrate.migrate(empty_database, folder, contract=False)[-1] == "0003.contract-dog"
+
+
+def test_the_command_says_what_waits_for_the_old_processes(
+    empty_database: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    migrate.migrate(empty_database, folder)
+    (folder / "0003.contract-dog.sql").write_text("-- depends: 0002.dog\ndrop table dog;\n")
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    for function in (migrate.migrate, migrate.status):
+        monkeypatch.setattr(function, "__defaults__", (folder,))
+    assert migrate.main(["up"]) == 0
+    assert "waits    0003.contract-dog" in capsys.readouterr().out
+    assert migrate.main(["contract"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["applied  0003.contract-dog"]
 
 
 def test_a_migration_that_fails_has_not_happened(empty_database: str, folder: Path) -> None:

@@ -52,13 +52,13 @@ async def workers_alive(db: Database) -> set[int] | None:
     return set(row["workers"]) if row["settled"] else None
 
 
-async def house_schema(db: Database) -> str | None:
-    """The newest migration of this database, such as `0001.first-light`; None before the first."""
+async def house_migrations(db: Database) -> list[str]:
+    """The migrations this database has, such as `0001.first-light`; empty before the first."""
     try:
-        migration: str | None = await db.value("house_schema")
+        rows = await db.many("house_migrations")
     except asyncpg.UndefinedTableError:
-        return None
-    return migration
+        return []
+    return [row["migration_id"] for row in rows]
 
 
 async def house_clock(db: Database) -> datetime:
