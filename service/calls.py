@@ -171,9 +171,10 @@ async def _turn(state: State, api_key: str, pace: float) -> float:
     """Seconds until a provider's next free moment for this key, whichever process asks. While the
     database is away every call only waits for itself: what is ordered has to be fetched."""
     try:
-        return await queries.turn_take(state["db"], digest("turn", api_key), pace)
-    except DatabaseUnavailable as error:
-        log.error("turn.not_taken", why=error.private)
+        async with asyncio.timeout(NOTE_SECONDS):
+            return await queries.turn_take(state["db"], digest("turn", api_key), pace)
+    except (DatabaseUnavailable, TimeoutError) as error:
+        log.error("turn.not_taken", why=str(error))
         return pace
 
 

@@ -45,7 +45,8 @@ pytestmark = pytest.mark.anyio
 BASE = "https://www.turbotext.ru"
 ACCOUNT = ProviderAccount(BASE, "the-secret-key")
 DRAWN = photos.png(64, 48)
-FAR = 1e9
+# Longer than any of these orders takes; short enough for one that never ends to be noticed.
+WINDOW_SECONDS = 8.0
 
 QUEUED = {"success": True, "queueid": 481}
 RECONNECT = {"action": "reconnect"}
@@ -76,8 +77,9 @@ def photo(tmp_path: Path) -> Photo:
 
 
 def order(
-    photo: Photo, operation: str = "image_edit", deadline: float = FAR, **settings: Any
+    photo: Photo, operation: str = "image_edit", window: float = WINDOW_SECONDS, **settings: Any
 ) -> Order:
+    deadline = asyncio.get_running_loop().time() + window
     kind = PROVIDER.operations[operation]
     typed = msgspec.convert(MINIMAL[operation] | settings, kind.settings)
     names = {role: photo.path.with_name(f"{role}.png") for role in kind.roles}
@@ -465,12 +467,12 @@ async def test_it_gives_up_while_a_picture_could_still_be_fetched(
 ) -> None:
     monkeypatch.setattr(turbotext, "POLL_SECONDS", (0.0, 0.2))
     say(QUEUED, answer)
-    deadline = asyncio.get_running_loop().time() + turbotext.FETCH_SECONDS + 0.15
+    given = order(photo, window=turbotext.FETCH_SECONDS + 0.15)
 
     with pytest.raises(kind) as caught:
-        await edit(client, ACCOUNT, order(photo, deadline=deadline))
+        await edit(client, ACCOUNT, given)
 
-    assert asyncio.get_running_loop().time() < deadline - turbotext.FETCH_SECONDS
+    assert asyncio.get_running_loop().time() < given.deadline - turbotext.FETCH_SECONDS
     assert (caught.value.maybe_billed, caught.value.repeats) == (True, 0)
     assert len(httpx_mock.get_requests()) == 2
 
@@ -492,12 +494,13 @@ async def test_questions_are_asked_in_growing_pauses_each_when_its_turn_has_come
         assert (api_key, pace) == (ACCOUNT.api_key, PACE_SECONDS)
         return 0.25
 
+    given = replace(order(photo, window=60), turn=turn)
     monkeypatch.setattr(turbotext, "POLL_SECONDS", POLL_SECONDS)
     monkeypatch.setattr(turbotext, "SLOW_POLL_SECONDS", SLOW_POLL_SECONDS)
     monkeypatch.setattr(asyncio, "sleep", sleep)
     say(QUEUED, RECONNECT, RECONNECT, RECONNECT, RECONNECT, 429, DONE)
 
-    await edit(client, ACCOUNT, replace(order(photo), turn=turn))
+    await edit(client, ACCOUNT, given)
 
     pauses = [2.0, 2.0, 3.0, 3.0, 3.0, 5.0]
     expected = [0.25] + [wait for pause in pauses for wait in (pause, 0.25)]

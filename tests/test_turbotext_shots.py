@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import photos
+import psycopg
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
@@ -18,6 +19,7 @@ from conftest import StartHouse
 from PIL import Image
 from rig import House, Sandbox, free_port, until
 from stranger import Stranger, open_stranger
+from tables import Tables
 from test_provider_failures import assert_refused
 
 from service import queries
@@ -320,6 +322,7 @@ def test_no_stranger_gets_the_key_or_a_visit(
     assert "Bearer" not in house.output
 
 
+@pytest.mark.slow
 def test_a_queue_that_never_ends_is_given_up_inside_the_window(
     camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, slot: Slot
 ) -> None:
@@ -374,8 +377,9 @@ def test_a_turbotext_that_nobody_reaches_is_unavailable(
 
 
 def test_without_a_public_address_turbotext_says_so(
-    make_house: Callable[..., House], rows: Rows
+    make_house: Callable[..., House], sandbox: Sandbox, rows: Rows
 ) -> None:
+    dial(sandbox, "ok")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         house = make_house(PUBLIC_BASE_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -383,6 +387,19 @@ def test_without_a_public_address_turbotext_says_so(
 
     [row] = rows("select failure_details from job_history")
     assert "Не удалось загрузить изображение url" in row["failure_details"]
+
+
+def test_a_database_that_hands_out_no_moments_does_not_cost_the_picture(
+    camera: Camera, sandbox: Sandbox, house: House, tables: Tables
+) -> None:
+    dial(sandbox, "ok")
+
+    with psycopg.connect(tables.url) as line:
+        line.execute("lock table provider_turn")
+        answer = camera.shoot()
+
+    assert answer.status_code == 200, answer.text
+    house.wait_log("turn.not_taken")
 
 
 def test_calls_with_one_key_get_their_moments_one_after_the_other(database_url: str) -> None:
