@@ -47,7 +47,7 @@ def restore(url: str, media_root: Path, path: Path) -> str:
         archive.unpack(path, sums, lambda name: _place(name, media_root, dump))
         missing = [UUID(row.id) for row in archive.rows(dump, pg_restore) if _is_missing(row, sums)]
         _fill(pg_restore, url, dump)
-    asyncio.run(_mark_removed(url, missing))
+    asyncio.run(_settle(url, missing))
     return f"{len(sums) - 1} files; {len(missing)} that were not in the backup count as removed"
 
 
@@ -85,9 +85,11 @@ def _fill(pg_restore: Path, url: str, dump: Path) -> None:
     pgtools.run(pg_restore, url, *manner, "--no-password", str(dump))
 
 
-async def _mark_removed(url: str, ids: list[UUID]) -> None:
+async def _settle(url: str, missing: list[UUID]) -> None:
+    """The first start gives the folder the mark of this house."""
     async with open_database(url, size=1) as db, db.transaction() as session:
-        await queries.media_clean(session, ids)
+        await queries.media_clean(session, missing)
+        await queries.house_unmark_folder(session)
 
 
 def main(arguments: list[str]) -> int:

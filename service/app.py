@@ -18,6 +18,7 @@ from starlette.routing import Route
 from service import (
     auth,
     catalog,
+    cleaning,
     gallery,
     handouts,
     ingest,
@@ -38,11 +39,18 @@ from service.accounts import Admins, ProviderKeys
 from service.config import Config
 from service.crypto import PasswordMemory, hash_password
 from service.db import open_database
-from service.errors import InvalidRequest, MethodNotAllowed, NotFound, PhotoslotError
+from service.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PhotoslotError,
+    StorageError,
+)
+from service.folder import claim_folder
 from service.guards import AdminOnly, SameOrigin
 from service.layers import LingeringClose, UnexpectedErrors
 from service.lifeline import open_lifeline
-from service.media import Media, left_behind
+from service.media import Media
 from service.meters import DB_MAX_CONNECTIONS, REFUSALS, watch_process
 from service.providers.wire import open_client
 from service.schema import misfit
@@ -52,8 +60,6 @@ from service.telemetry import AccessLog, set_up_logging
 from service.threads import Threads
 from service.watch import open_watch
 from service.web import Web
-
-LONGEST_WINDOW_SECONDS = 60
 
 log = structlog.get_logger()
 
@@ -159,13 +165,14 @@ def app_from_environment() -> Starlette:
 @asynccontextmanager
 async def open_state(config: Config) -> AsyncIterator[State]:
     """Open everything that outlives a request, heal what a killed process left, close it again."""
-    media, threads = Media(config.media_root), Threads()
-    media.prepare()
+    threads = Threads()
+    Media(config.media_root).prepare()
     async with (
         open_database(config.database_url, config.db_pool_size) as db,
         open_lifeline(config.database_url) as worker,
         open_client(max_connections=config.max_in_flight) as client,
     ):
+        media = Media(config.media_root, worker)
         state = State(
             config=config,
             db=db,
@@ -197,15 +204,19 @@ async def open_state(config: Config) -> AsyncIterator[State]:
 
 async def find_problems(config: Config) -> list[str]:
     """Why this house cannot be opened now, in words for the operator; empty when it can."""
-    found = []
+    found, media = [], Media(config.media_root)
     try:
-        Media(config.media_root).prepare()
+        media.prepare()
     except PhotoslotError as error:
         found.append(f"MEDIA_ROOT cannot be used: {error.private}")
     try:
         async with open_database(config.database_url, 1) as db:
             if problem := misfit(await queries.house_migrations(db)):
                 found.append(f"the schema of the database {problem}")
+            elif not found:
+                await claim_folder(db, media)
+    except StorageError as error:
+        found.append(f"MEDIA_ROOT is not this database's: {error.private}")
     except PhotoslotError as error:
         found.append(f"DATABASE_URL cannot be used: {error.private}")
     return found
@@ -222,18 +233,17 @@ async def _heal_later(state: State) -> None:
 
 
 async def _heal(state: State) -> bool:
-    """End the jobs and remove the temporary files of processes that died; whether it was known
-    which these are. The files are listed before the living are asked for: whoever comes after that
-    is in neither list."""
-    files = state["media"].temp_files()
-    alive = await queries.workers_alive(state["db"])
-    dead = left_behind(files, alive, LONGEST_WINDOW_SECONDS + state["config"].temp_ttl_seconds)
-    for path in dead:
-        path.unlink(missing_ok=True)
-    interrupted = await queries.jobs_interrupt(state["db"], state["worker"])
-    if interrupted or dead:
-        log.warning("healed", interrupted_jobs=len(interrupted), removed_files=len(dead))
-    return alive is not None
+    """Put right what processes that died have left; whether it was known which these are."""
+    is_known = await queries.workers_alive(state["db"]) is not None
+    healed = await cleaning.heal(cleaning.cleaner_of(state))
+    if healed != cleaning.Cleaned():
+        log.warning(
+            "healed",
+            interrupted_jobs=healed.interrupted,
+            adopted_jobs=healed.adopted,
+            removed_files=healed.files,
+        )
+    return is_known
 
 
 def _refuse_shots_on_sigterm(intake: Intake) -> Callable[[], None]:

@@ -49,6 +49,7 @@ class Config:
     db_pool_size: int
     result_ttl_hours: int
     temp_ttl_seconds: int
+    job_retention_days: int
     max_in_flight: int
     max_spool_mb: int
     min_free_disk_mb: int
@@ -117,6 +118,7 @@ def load(environment: Mapping[str, str]) -> Config:
         db_pool_size=read.number("DB_POOL_SIZE", 8, low=1, high=100),
         result_ttl_hours=read.number("RESULT_TTL_HOURS", 72, low=1, high=24 * 365),
         temp_ttl_seconds=read.number("TEMP_TTL_SECONDS", 60, low=10, high=24 * 3600),
+        job_retention_days=read.number("JOB_RETENTION_DAYS", 400, low=31, high=36_500),
         max_in_flight=read.number("MAX_IN_FLIGHT", 300, low=1, high=10_000),
         max_spool_mb=read.number("MAX_SPOOL_MB", 4096, low=1, high=1_000_000),
         min_free_disk_mb=read.number("MIN_FREE_DISK_MB", 512, low=0, high=10_000_000),

@@ -188,19 +188,24 @@ Runner = Database | Session
 
 
 @asynccontextmanager
-async def open_database(url: str, size: int) -> AsyncIterator[Database]:
-    """A `Database` over at most `size` connections; raises `DatabaseUnavailable`."""
+async def open_database(
+    url: str, size: int, *, statement_seconds: float = STATEMENT_SECONDS, **settings: str
+) -> AsyncIterator[Database]:
+    """A `Database` over at most `size` connections, with more settings of PostgreSQL for each of
+    them; raises `DatabaseUnavailable`."""
     try:
         pool = await asyncpg.create_pool(
             url,
             min_size=min(2, size),
             max_size=size,
             timeout=CONNECT_SECONDS,
-            command_timeout=STATEMENT_SECONDS,
+            command_timeout=statement_seconds,
             max_inactive_connection_lifetime=60,
             init=_prepare_connection,
             reset=_keep_session,
-            server_settings=SESSION_SETTINGS,
+            server_settings=SESSION_SETTINGS
+            | {"statement_timeout": str(int(statement_seconds * 1000))}
+            | settings,
         )
     except AWAY as error:
         raise _unavailable(error) from error

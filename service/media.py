@@ -22,6 +22,9 @@ import structlog
 
 from service.errors import PhotoslotError, StorageError, StorageFull
 
+FOLDERS = ("temp", "results", "previews", "templates")
+# Says which database this folder belongs to.
+MARK = ".photoslot-house"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 log = structlog.get_logger()
 
@@ -44,18 +47,33 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The folder of one house. Paths in rows are relative to `root`."""
+    """The folder of one house. Paths in rows are relative to `root`. `worker` is who writes in it;
+    0 for somebody whose life nobody can ask after."""
 
     root: Path
+    worker: int = 0
 
     def prepare(self) -> None:
         """Make the folders; raises `StorageError` where they cannot be written."""
         with disk_errors():
-            for folder in ("temp", "results", "previews", "templates"):
+            for folder in FOLDERS:
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
             probe = self.root / "temp" / f".probe-{os.getpid()}"
             probe.write_bytes(b"photoslot")
             probe.unlink()
+
+    def mark(self) -> str | None:
+        """The id of the house this folder belongs to, None without one. Raises `StorageError`."""
+        with disk_errors():
+            path = self.root / MARK
+            return path.read_text(errors="replace").strip() if path.exists() else None
+
+    def set_mark(self, house_id: UUID) -> None:
+        """Make this the folder of a house. Raises `StorageFull`, `StorageError`."""
+        with disk_errors():
+            aside = self.root / "temp" / f"{MARK}.{secrets.token_hex(4)}.part"
+            aside.write_text(f"{house_id}\n")
+            aside.rename(self.root / MARK)
 
     @contextmanager
     def workbench(self, job_id: UUID, worker: int) -> Iterator["Workbench"]:
@@ -73,7 +91,8 @@ class Media:
         Blocks until the disk has it. Raises `StorageFull`, `StorageError`."""
         relative = f"{kind}/{str(job_id)[:2]}/{job_id}.{EXTENSIONS[mime]}"
         target = self.root / relative
-        aside = self.root / "temp" / f"{job_id}.{kind}.{secrets.token_hex(4)}.part"
+        part = f"{job_id}.{self.worker}.{kind}.{secrets.token_hex(4)}.part"
+        aside = self.root / "temp" / part
         with disk_errors():
             try:
                 target.parent.mkdir(exist_ok=True)
@@ -109,6 +128,18 @@ class Media:
         unit = found.f_frsize
         return Space(found.f_bavail * unit, found.f_blocks * unit, found.f_favail)
 
+    def result_of(self, job_id: UUID) -> str | None:
+        """The relative path of a job's result, whole as `keep` leaves it, if there is one."""
+        stem = f"results/{str(job_id)[:2]}/{job_id}"
+        names = (f"{stem}.{extension}" for extension in EXTENSIONS.values())
+        return next((name for name in names if self.path(name).is_file()), None)
+
+    def kept_files(self) -> Iterator[str]:
+        """The relative path of every file under its public name, whether or not a row has it."""
+        for folder in FOLDERS:
+            if folder != "temp":
+                yield from _walk(self.root / folder, folder)
+
     def temp_files(self) -> list[Path]:
         """What lies in `temp/` now."""
         with disk_errors():
@@ -123,9 +154,9 @@ def left_behind(files: Iterable[Path], alive: set[int] | None, stale_seconds: fl
 
 
 def _is_left_behind(path: Path, alive: set[int] | None, oldest: float) -> bool:
-    worker = path.name.split(".")[1:2]
-    if alive is not None and worker and worker[0].isdigit():
-        return int(worker[0]) not in alive
+    worker = (path.name.split(".")[1:2] or ["0"])[0]
+    if alive is not None and worker.isdigit() and int(worker):
+        return int(worker) not in alive
     try:
         return path.stat().st_mtime < oldest
     except FileNotFoundError:
@@ -173,6 +204,17 @@ def disk_failure(error: OSError) -> PhotoslotError:
     """`StorageFull` for a full disk or quota, `StorageError` for everything else."""
     cause = StorageFull if error.errno in FULL else StorageError
     return cause(private=f"{type(error).__name__}: {error.strerror}")
+
+
+def _walk(folder: Path, relative: str) -> Iterator[str]:
+    """Links are not followed."""
+    with disk_errors(), os.scandir(folder) as entries:
+        for entry in entries:
+            path = f"{relative}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, path)
+            else:
+                yield path
 
 
 def _sync_folder(folder: Path) -> None:

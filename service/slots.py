@@ -130,13 +130,17 @@ async def clean(request: Request[State]) -> Response:
 
 
 async def clean_all(request: Request[State]) -> Response:
-    """`POST /api/cleanup`: remove every expired file now."""
+    """`POST /api/cleanup`: what bin/cleanup does, now."""
     return await _clean(request, None)
 
 
 async def _clean(request: Request[State], slot_id: str | None) -> Response:
     state = request.state
-    cleaned = await cleaning.clean_expired(state["db"], state["media"], state["threads"], slot_id)
+    cleaner = cleaning.cleaner_of(state)
+    if slot_id is None:
+        cleaned = await cleaning.clean(cleaner)
+    else:
+        cleaned = await cleaning.clean_slot(cleaner, slot_id)
     details = asdict(cleaned)
     await _audit(request, "cleanup", slot_id or "all", details)
     return bodies.answer(details)

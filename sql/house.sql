@@ -78,3 +78,31 @@ select not exists (
     from pg_class
     where relnamespace = 'public'::regnamespace
 );
+
+-- name: house_folder
+-- Which house this is, and since when its media folder bears its mark.
+select id, folder_marked_at
+from house;
+
+-- name: house_mark_folder
+-- The media folder bears the mark of this house from now on.
+update house
+set folder_marked_at = coalesce(folder_marked_at, now());
+
+-- name: house_unmark_folder
+-- The house was brought into a new folder: whichever it starts in next bears its mark.
+update house
+set folder_marked_at = null;
+
+-- name: house_cleaned
+-- Remembers how a cleanup of the whole house went.
+-- $1 seconds it took, $2 what it could not remove, $3 files, $4 their bytes, $5 rows it removed
+update house
+set
+    cleanup_ended_at = now(),
+    cleanup_succeeded_at = case when $2 = 0 then now() else cleanup_succeeded_at end,
+    cleanup_seconds = $1,
+    cleanup_failures = $2,
+    removed_files = removed_files + $3,
+    removed_bytes = removed_bytes + $4,
+    removed_rows = removed_rows + $5;

@@ -160,3 +160,44 @@ where job.id = $1;
 -- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
 -- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
 select interrupt_dead_jobs($1, $2, $3, $4, $5) as id;
+
+-- name: jobs_dead
+-- The jobs whose process died, still pending: see the function dead_jobs in the sixth migration.
+-- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
+-- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
+select id, created_at
+from job_history
+where id = any(array(select dead_jobs($1, $2, $3, $4, $5)));
+
+-- name: job_adopt
+-- The picture of a job whose process died was found complete: the job is done after all, once.
+-- $1 job id, $2 when the picture was kept, $3 total ms, $4 path, $5 mime, $6 bytes, $7 sha256,
+-- $8 width, $9 height, $10 until when it is kept unless a setting says for how many hours
+with done as (
+    update job_history
+    set status = 'done', finished_at = $2, total_ms = $3, stored = true
+    where id = $1 and status = 'pending'
+    returning id
+),
+
+source as (
+    delete from media_object
+    using done
+    where media_object.job_id = done.id and media_object.kind = 'source'
+),
+
+result as (
+    insert into media_object (kind, job_id, path, mime, bytes, sha256, width, height, expires_at)
+    select
+        'result', done.id, $4, $5, $6, $7, $8, $9,
+        coalesce(
+            $2::timestamptz + make_interval(
+                hours => (select value::integer from settings where key = 'result_ttl_hours')
+            ),
+            $10::timestamptz
+        )
+    from done
+)
+
+select count(*)::integer as adopted
+from done;

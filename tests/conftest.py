@@ -19,11 +19,14 @@ from browser import Person, chromium
 from camera import PASSWORD, Camera
 from migrate import migrate
 from playwright.sync_api import Browser
-from rig import SERVICE, House, Sandbox
+from rig import SERVICE, House, Sandbox, until
 from tables import Tables, new_database
 
 from service.crypto import hash_password
 from service.db import Database, open_database
+from service.media import MARK
+
+SETTLED_SECONDS = 10
 
 guard.install()
 
@@ -109,6 +112,13 @@ def rows(tables: Tables) -> Callable[..., list[dict[str, Any]]]:
 def execute(tables: Tables) -> Callable[..., int]:
     """`execute(sql, *args)` runs one statement and gives the number of rows it touched."""
     return tables.execute
+
+
+@pytest.fixture
+def settled(rows: Callable[..., list[dict[str, Any]]]) -> None:
+    """PostgreSQL has been up long enough to know which processes live."""
+    up = "select now() - pg_postmaster_start_time() > make_interval(secs => %s) as long"
+    until(lambda: rows(up, SETTLED_SECONDS)[0]["long"], "PostgreSQL is settled", 15)
 
 
 @pytest.fixture
@@ -258,7 +268,7 @@ def disk(_home: Path) -> Callable[..., list[str]]:
 
 
 def _empty(media: Path) -> None:
-    """Remove the files and keep the folders, which a running house has made."""
+    """Remove the files and keep the folders, which a running house has made, and its mark."""
     for path in media.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.name != MARK:
             path.unlink(missing_ok=True)

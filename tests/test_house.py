@@ -18,7 +18,7 @@ FLOORS = (
     ("config", "errors", "glance", "meters", "schema", "telemetry", "threads", "throttle"),
     ("codes", "crypto", "db", "images", "media", "portrait", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
-    ("lifeline", "sessions", "watch"),
+    ("folder", "lifeline", "sessions", "watch"),
     ("state",),
     ("bodies", "cleaning"),
     ("answers", "guards", "health", "plans"),

@@ -27,7 +27,6 @@ Disk = Callable[..., list[str]]
 
 WINDOW_SECONDS = 10
 AWAY_SECONDS = 2.0
-SETTLED_SECONDS = 10
 SLOW_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
 
@@ -36,13 +35,6 @@ HEALTH_SECONDS = 5.0
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(32) as pool:
         yield pool
-
-
-@pytest.fixture
-def settled(rows: Rows) -> None:
-    """PostgreSQL has been up long enough to know which processes live."""
-    up = "select now() - pg_postmaster_start_time() > make_interval(secs => %s) as long"
-    until(lambda: rows(up, SETTLED_SECONDS)[0]["long"], "PostgreSQL is settled", 15)
 
 
 def shoot_all(

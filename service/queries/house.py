@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
-from service.db import Database, Session
+from service.db import Database, Runner, Session
 from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
 
 
@@ -24,6 +25,14 @@ class HouseNow:
     overdue_shots: int
     shut_out: int
     first_expiry: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Which house this is, and since when its media folder bears its mark."""
+
+    id: UUID
+    folder_marked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +92,27 @@ async def house_is_empty(db: Database) -> bool:
     """Whether the database has no tables at all."""
     empty: bool = await db.value("house_is_empty")
     return empty
+
+
+async def house_folder(db: Runner) -> Folder:
+    """This house and its folder."""
+    row = await db.one("house_folder")
+    assert row is not None
+    return Folder(**row)
+
+
+async def house_mark_folder(db: Runner) -> None:
+    """Remember that the folder is marked."""
+    await db.run("house_mark_folder")
+
+
+async def house_unmark_folder(db: Runner) -> None:
+    """The next start marks the folder anew."""
+    await db.run("house_unmark_folder")
+
+
+async def house_cleaned(
+    db: Runner, *, seconds: float, failures: int, files: int, size: int, rows: int
+) -> None:
+    """Remember how a cleanup of everything went; `size` in bytes."""
+    await db.run("house_cleaned", seconds, failures, files, size, rows)

@@ -213,6 +213,34 @@ async def job_by_id(db: Database, job_id: UUID) -> Job | None:
     return Job(**row) if row else None
 
 
+@dataclass(frozen=True, slots=True)
+class DeadJob:
+    """A pending job whose process died."""
+
+    id: UUID
+    created_at: datetime
+
+
+async def jobs_dead(db: Runner, worker: int, slot_id: str | None = None) -> list[DeadJob]:
+    """The jobs whose process died, of a slot or of all, as `jobs_interrupt` would end them."""
+    rows = await db.many(
+        "jobs_dead", worker, slot_id, None, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+    )
+    return [DeadJob(**row) for row in rows]
+
+
+async def job_adopt(db: Runner, job: DeadJob, result: KeptFile, kept_at: datetime) -> bool:
+    """Make a dead job done by the picture it left; False when somebody ended it before. The
+    picture's time counts from `kept_at` under a setting, else ends as `result` says."""
+    total_ms = round((kept_at - job.created_at).total_seconds() * 1000)
+    adopted: int = await db.value(
+        "job_adopt",
+        *(job.id, kept_at, total_ms, result.path, result.mime, result.bytes, result.sha256),
+        *(result.width, result.height, result.expires_at),
+    )
+    return adopted == 1
+
+
 async def jobs_interrupt(
     db: Runner, worker: int, slot_id: str | None = None, provider: str | None = None
 ) -> list[UUID]:

@@ -55,6 +55,7 @@ class Stage:
     def house(self, **environment: str) -> Iterator[House]:
         """The service in a process of its own, with a folder of its own."""
         home = Path(tempfile.mkdtemp(prefix="house-", dir=self.folder))
+        self.tables.execute("update house set folder_marked_at = null")
         house = House(
             home / "service.log",
             database_url=self.tables.url,

@@ -1,0 +1,74 @@
+"""What is over: rows that go, and files that no row names. A coroutine that removes takes one batch
+and gives the number of rows it removed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service import throttle
+from service.db import Runner, Session
+from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+
+# A turn is a matter of seconds; a day later nobody waits behind it.
+TURN_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a cleanup would remove now: expired files with their bytes, rows, and jobs to end."""
+
+    files: int
+    bytes: int
+    rows: int
+    interrupted: int
+
+
+async def cleanup_turn(session: Session) -> bool:
+    """Whether nobody else cleans; then others wait until this session ends."""
+    free: bool = await session.value("cleanup_turn")
+    return free
+
+
+async def cleanup_due(db: Runner, days: int) -> Due:
+    """What there is to do, with jobs and audit kept for so many `days`."""
+    row = await db.one(
+        "cleanup_due",
+        *(days, throttle.LONGEST_SECONDS, TURN_SECONDS),
+        *(INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
+    )
+    assert row is not None
+    return Due(**row)
+
+
+async def cleanup_unknown(db: Runner, paths: Sequence[str]) -> list[str]:
+    """Those of the paths that no row names."""
+    return [row["path"] for row in await db.many("cleanup_unknown", paths)]
+
+
+async def cleanup_jobs(db: Runner, days: int, limit: int) -> int:
+    """Jobs older than `days` whose files are gone."""
+    return await db.run("cleanup_jobs", days, limit)
+
+
+async def cleanup_audit(db: Runner, days: int, limit: int) -> int:
+    """Entries of the audit older than `days`."""
+    return await db.run("cleanup_audit", days, limit)
+
+
+async def cleanup_shares(db: Runner, limit: int) -> int:
+    """Gallery links whose time is over."""
+    return await db.run("cleanup_shares", limit)
+
+
+async def cleanup_sessions(db: Runner, limit: int) -> int:
+    """Ended sessions that have expired as well."""
+    return await db.run("cleanup_sessions", limit)
+
+
+async def cleanup_throttles(db: Runner, limit: int) -> int:
+    """Failed passwords that no longer count."""
+    return await db.run("cleanup_throttles", throttle.LONGEST_SECONDS, limit)
+
+
+async def cleanup_turns(db: Runner, limit: int) -> int:
+    """Turns at a provider that are long over."""
+    return await db.run("cleanup_turns", TURN_SECONDS, limit)

@@ -1,0 +1,159 @@
+-- name: cleanup_turn
+-- Whether this session may clean the house; held until it ends, however it ends.
+select pg_try_advisory_lock(6, 0);
+
+-- name: cleanup_unknown
+-- Those of the files that no row names: nobody will ask for them.
+-- $1 paths
+select path
+from unnest($1::text[]) as found (path)
+where
+    not exists (
+        select
+        from media_object
+        where media_object.path = found.path and media_object.cleaned_at is null
+    );
+
+-- name: cleanup_jobs
+-- Removes a batch of the oldest jobs once nobody needs them, with what is known of their files. Hours
+-- have been counted when the jobs ended and stay.
+-- $1 days to keep, $2 at most so many
+with due as (
+    select job.id
+    from job_history as job
+    where
+        job.created_at < now() - make_interval(days => $1)
+        and job.status <> 'pending'
+        and not exists (
+            select
+            from media_object as media
+            where media.job_id = job.id and media.cleaned_at is null
+        )
+    order by job.created_at
+    limit $2
+    for update skip locked
+)
+
+delete from job_history
+using due
+where job_history.id = due.id;
+
+-- name: cleanup_audit
+-- Removes a batch of the oldest entries of the audit.
+-- $1 days to keep, $2 at most so many
+with due as (
+    select id
+    from audit_log
+    where at < now() - make_interval(days => $1)
+    order by at
+    limit $2
+    for update skip locked
+)
+
+delete from audit_log
+using due
+where audit_log.id = due.id;
+
+-- name: cleanup_shares
+-- Removes a batch of gallery links whose time is over.
+-- $1 at most so many
+with due as (
+    select id
+    from share
+    where expires_at <= now()
+    order by expires_at
+    limit $1
+    for update skip locked
+)
+
+delete from share
+using due
+where share.id = due.id;
+
+-- name: cleanup_sessions
+-- Forgets a batch of ended sessions that would have expired by now anyway.
+-- $1 at most so many
+with due as (
+    select jti
+    from ended_session
+    where expires_at <= now()
+    order by expires_at
+    limit $1
+    for update skip locked
+)
+
+delete from ended_session
+using due
+where ended_session.jti = due.jti;
+
+-- name: cleanup_throttles
+-- Forgets a batch of failed passwords that count no more.
+-- $1 the longest window in seconds, $2 at most so many
+with due as (
+    select subject
+    from login_throttle
+    where
+        window_started_at < now() - make_interval(secs => $1)
+        and (blocked_until is null or blocked_until <= now())
+    order by window_started_at
+    limit $2
+    for update skip locked
+)
+
+delete from login_throttle
+using due
+where login_throttle.subject = due.subject;
+
+-- name: cleanup_turns
+-- Forgets a batch of API keys whose turns are long over.
+-- $1 seconds since, $2 at most so many
+with due as (
+    select subject
+    from provider_turn
+    where free_at < now() - make_interval(secs => $1)
+    limit $2
+    for update skip locked
+)
+
+delete from provider_turn
+using due
+where provider_turn.subject = due.subject;
+
+-- name: cleanup_due
+-- What there is to clean now, without doing it.
+-- $1 days to keep jobs and audit, $2 the longest window of failed passwords in seconds, $3 seconds
+-- since a turn, $4 grace in seconds after a job's window, $5 seconds PostgreSQL must have been up
+select
+    files.files,
+    files.bytes,
+    (
+        (
+            select count(*)
+            from job_history as job
+            where
+                job.created_at < now() - make_interval(days => $1)
+                and job.status <> 'pending'
+                and not exists (
+                    select
+                    from media_object as media
+                    where media.job_id = job.id and media.cleaned_at is null
+                )
+        )
+        + (select count(*) from audit_log where at < now() - make_interval(days => $1))
+        + (select count(*) from share where expires_at <= now())
+        + (select count(*) from ended_session where expires_at <= now())
+        + (
+            select count(*)
+            from login_throttle
+            where
+                window_started_at < now() - make_interval(secs => $2)
+                and (blocked_until is null or blocked_until <= now())
+        )
+        + (select count(*) from provider_turn where free_at < now() - make_interval(secs => $3))
+    ) as rows,
+    (select count(*) from dead_jobs(0, null, null, $4, $5)) as interrupted
+from (
+    select count(*) as files, coalesce(sum(bytes), 0)::bigint as bytes
+    from media_object
+    where cleaned_at is null and expires_at <= now()
+) as files;
