@@ -206,6 +206,7 @@ async def _read(response: httpx.Response, max_bytes: int, orders: bool) -> bytes
     if response.headers.get("content-encoding", "identity") != "identity":
         private = "compressed although we asked for identity"
         raise ProviderBadResponse(private=private, maybe_billed=orders)
+    # One growing block, which goes back to the system whole; a list of chunks would not.
     received = bytearray()
     async for chunk in response.aiter_raw():
         received += chunk

@@ -9,10 +9,11 @@ from types import ModuleType
 
 import admin
 import ingest
+import providers
 from figures import Figure, table
 from stage import open_stage
 
-BENCHES = {"ingest": ingest, "admin": admin}
+BENCHES = {"ingest": ingest, "admin": admin, "providers": providers}
 
 
 def main() -> int:
@@ -21,7 +22,8 @@ def main() -> int:
     parser.add_argument(
         "what",
         choices=BENCHES,
-        help="ingest: the way of one shot; admin: a journal of a million jobs",
+        help="ingest: the way of one shot; admin: a journal of a million jobs; "
+        "providers: what a moody provider leaves",
     )
     parser.add_argument("--quick", action="store_true", help="fewer shots, rougher figures")
     asked = parser.parse_args()

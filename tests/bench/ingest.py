@@ -192,9 +192,9 @@ def memory(stage: Stage, size: Size) -> Iterator[Figure]:
         stage.sandbox.reset()
         stage.sandbox.dial(latency_s=HOLD_SECONDS)
         before = house.memory_bytes
-        _forget_peak(house.pid)
+        forget_peak(house.pid)
         run(at_once(size.large_shots, partial(_shot, house.url, photo)))
-        growth = _peak_bytes(house.pid) - before
+        growth = peak_bytes(house.pid) - before
     _check_together(stage, size.large_shots)
     yield Figure(
         name=f"peak memory per {LARGE_MEGABYTES} MB shot",
@@ -205,11 +205,13 @@ def memory(stage: Stage, size: Size) -> Iterator[Figure]:
     )
 
 
-def _forget_peak(pid: int) -> None:
+def forget_peak(pid: int) -> None:
+    """From now on the peak memory of a process counts anew."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _peak_bytes(pid: int) -> int:
+def peak_bytes(pid: int) -> int:
+    """The most memory a process had since."""
     status = Path(f"/proc/{pid}/status").read_text()
     return next(
         int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")
@@ -245,7 +247,7 @@ def small_pool(stage: Stage, _size: Size) -> Iterator[Figure]:
 
 def _check_together(stage: Stage, count: int) -> None:
     """The sandbox had all of these shots at one moment, so the service had too."""
-    calls = stage.sandbox.calls()
+    calls = stage.sandbox.calls(action="generate")
     assert len(calls) == count, f"{len(calls)} calls of the provider for {count} shots"
     first_answered = min(call["at"] + call["latency_s"] for call in calls)
     assert (
@@ -259,7 +261,7 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
     stage.tables.execute("update slot set sync_response_seconds = %s", WINDOW_SECONDS)
     try:
         with stage.house() as house:
-            errors = _deadline_errors(house, size.hanging, pause=0)
+            errors = deadline_errors(house, size.hanging, pause=0)
             yield Figure(
                 name="504 of a hanging provider, worst error",
                 value=max(errors) * 1000,
@@ -267,7 +269,7 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
                 limit=150,
                 how=f"{size.hanging} shots at once, each answer due after {DUE_SECONDS:g} s",
             )
-            errors = _deadline_errors(house, size.crowd, pause=CROWD_SECONDS / size.crowd)
+            errors = deadline_errors(house, size.crowd, pause=CROWD_SECONDS / size.crowd)
             yield Figure(
                 name=f"504 with {size.crowd} shots in flight, p99 error",
                 value=_percentile(errors, 99) * 1000,
@@ -279,7 +281,7 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
         stage.tables.execute("update slot set sync_response_seconds = null")
 
 
-def _deadline_errors(house: House, count: int, pause: float) -> list[float]:
+def deadline_errors(house: House, count: int, pause: float) -> list[float]:
     """How far from its time each 504 came; the shots are posted `pause` seconds apart."""
 
     async def hang(number: int) -> Answer:

@@ -33,15 +33,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def shoot(url: str, photo: bytes, slot: str = SLOTS[0]) -> Answer:
-    """Post one new shot on a connection of its own, as a camera does."""
+async def shoot(url: str, photo: bytes, slot: str = SLOTS[0], key: str | None = None) -> Answer:
+    """Post one new shot on a connection of its own, as a camera does; the same `key` makes it the
+    retry of another."""
     fields = {**breeze_fields(b""), "password": PASSWORD}
     opening = b"".join(part(name, value) for name, value in fields.items())
     opening += part("fileToUpload", b"", "IMG_0003.JPG", "image/jpeg").removesuffix(b"\r\n")
     head = (
         f"POST /api/ingest/{slot} HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\n"
         f"content-type: multipart/form-data; boundary={BOUNDARY}\r\n"
-        f"content-length: {len(opening) + len(photo) + len(CLOSING)}\r\n\r\n"
+        f"content-length: {len(opening) + len(photo) + len(CLOSING)}\r\n"
+        + (f"idempotency-key: {key}\r\n" if key else "")
+        + "\r\n"
     )
     return await _exchange(url, head.encode() + opening, photo, CLOSING)
 
