@@ -1,3 +1,57 @@
-import { readyForAdmin } from "../lib/page.js";
+import { ApiError, get } from "../lib/api.js";
+import { byId } from "../lib/dom.js";
+import { nameTab, readyForAdmin } from "../lib/page.js";
+import { retried } from "../lib/poll.js";
+import { explain } from "../lib/refusals.js";
+import { showAddress } from "../slot/address.js";
+import { Editor } from "../slot/editor.js";
+import { SlotForm } from "../slot/form.js";
+import { History } from "../slot/history.js";
+import { showResults } from "../slot/results.js";
+import { showStanding } from "../slot/standing.js";
+import { Trial } from "../slot/trial.js";
 
-await readyForAdmin();
+const id = decodeURIComponent(location.pathname.split("/")[2]);
+const session = await readyForAdmin();
+const found = await retried(() => load().catch(known));
+if (found instanceof ApiError) fail(found);
+else show(...found);
+
+function load() {
+  return Promise.all([get(`/api/slots/${encodeURIComponent(id)}`), get("/api/providers"), get("/api/settings")]);
+}
+
+/** A refusal is an answer; only what may pass is tried again. */
+function known(error) {
+  if (error instanceof ApiError && error.status < 500) return error;
+  throw error;
+}
+
+function show(slot, { providers }, settings) {
+  const form = new SlotForm(providers);
+  const editor = new Editor(form, slot, (saved) => {
+    showName(saved);
+    history.refresh();
+  });
+  const history = new History(id, (restored) => editor.replace(restored));
+  new Trial(byId("trial"), form, slot, settings.sync_response_seconds);
+  showName(slot);
+  showAddress(id, session.public_base_url);
+  showResults(id);
+  showStanding(id);
+  history.refresh();
+  byId("work").setAttribute("aria-busy", "false");
+}
+
+function showName({ name }) {
+  byId("name").textContent = name;
+  byId("id").textContent = id;
+  nameTab(name);
+}
+
+function fail(error) {
+  byId("work").hidden = true;
+  byId("save").hidden = byId("discard").hidden = byId("standing").hidden = true;
+  byId("trouble").textContent = explain(error);
+  byId("trouble").hidden = false;
+}

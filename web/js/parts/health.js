@@ -1,10 +1,26 @@
+import { get } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { explainReason } from "../lib/refusals.js";
 import { ago } from "../lib/time.js";
 
+const WINDOW_SECONDS = 3600;
 const FEW = 0.5;
 const MOST = 0.9;
 const CLOSE_TO_THE_WINDOW = 0.8;
+
+/** All slots with their figures of the last hour and their `health`. */
+export async function loadSlots() {
+  const [{ slots }, figures, { providers }] = await Promise.all([
+    get("/api/slots"),
+    get(`/api/stats/slots?window=${WINDOW_SECONDS}`),
+    get("/api/providers"),
+  ]);
+  const now = new Map(figures.slots.map((slot) => [slot.id, slot]));
+  const configured = new Set(providers.filter((one) => one.configured).map((one) => one.name));
+  return slots
+    .map((slot) => ({ ...slot, ...now.get(slot.id) }))
+    .map((slot) => ({ ...slot, health: healthOf(slot, configured.has(slot.provider)) }));
+}
 
 /** How a slot stands, as `{status, reason}`: the first thing that is true decides. */
 export function healthOf(slot, isConfigured) {

@@ -1,0 +1,17 @@
+import { byId, part, write } from "../lib/dom.js";
+import { poll } from "../lib/poll.js";
+import { loadSlots } from "../parts/health.js";
+
+const SECONDS = 5;
+
+/** The slot's light, as on the page of all slots. */
+export function showStanding(id) {
+  poll({ load: loadSlots, show: (slots) => show(slots.find((slot) => slot.id === id)), fail: () => {}, seconds: SECONDS });
+}
+
+function show({ health }) {
+  const node = byId("standing");
+  node.dataset.status = health.status;
+  part(node, "light").dataset.icon = health.status;
+  write(node, { reason: health.reason });
+}
