@@ -54,7 +54,11 @@ class Program:
     """A process in a session of its own, with everything it prints in the file `log_path`."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], log_path: Path
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log_path: Path,
+        folder: Path = ROOT,
     ) -> None:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         coverage = {name: value for name, value in os.environ.items() if "COVERAGE" in name}
@@ -62,7 +66,7 @@ class Program:
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=folder,
                 env={**inherited, **coverage, "PYTHONPATH": str(ROOT), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -176,7 +180,7 @@ class Sandbox(Program):
 class House(Program):
     """The service, on a free port of 127.0.0.1 unless PORT names one, and the folder its pictures
     lie in. `environment` is added to what every house needs; None takes a variable away.
-    `program` is what Python runs.
+    `program` is what `python` runs in `folder`.
     """
 
     def __init__(
@@ -188,6 +192,8 @@ class House(Program):
         provider_url: str,
         environment: Mapping[str, str | None],
         program: Sequence[str] = SERVICE,
+        python: str = sys.executable,
+        folder: Path = ROOT,
     ) -> None:
         self.port = int(environment.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -211,7 +217,7 @@ class House(Program):
         self.environment = given
         self._log_start = 0
         self.media_root = Path(given.get("MEDIA_ROOT", home / "media"))
-        super().__init__([sys.executable, *program], given, log_path)
+        super().__init__([python, *program], given, log_path, folder)
 
     @property
     def log(self) -> list[dict[str, Any]]:
