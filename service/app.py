@@ -53,6 +53,7 @@ from service.lifeline import open_lifeline
 from service.media import Media
 from service.meters import DB_MAX_CONNECTIONS, REFUSALS, watch_process
 from service.providers.wire import open_client
+from service.pulses import Pulses
 from service.schema import misfit
 from service.sessions import new_password
 from service.state import Intake, State
@@ -173,6 +174,8 @@ async def open_state(config: Config) -> AsyncIterator[State]:
         open_client(max_connections=config.max_in_flight) as client,
     ):
         media = Media(config.media_root, worker)
+        keys = ProviderKeys(config.secrets_dir, config.providers)
+        watch = open_watch(config, db, media, threads, Pulses(db, client, keys))
         state = State(
             config=config,
             db=db,
@@ -183,10 +186,10 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             intake=Intake(config, media),
             worker=worker,
             admins=Admins(config.secrets_dir),
-            provider_keys=ProviderKeys(config.secrets_dir, config.providers),
+            provider_keys=keys,
             nobody_hash=hash_password(new_password()),
             web=Web(reload=config.reload),
-            watch=open_watch(config, db, media, threads),
+            watch=watch,
         )
         healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
         DB_MAX_CONNECTIONS.set(config.db_pool_size)

@@ -38,6 +38,13 @@ class Glance(Generic[T]):
             self._last = self._silent
         return self._last
 
+    def seen(self) -> T | None:
+        """The outcome of the last look that came back, without waiting; None before the first."""
+        task = self._looking()
+        if task.done():
+            self._last = task.result()
+        return self._last
+
     def _looking(self) -> "asyncio.Future[T]":
         """The look under way, or the last one while it is fresh."""
         task = self._task

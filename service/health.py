@@ -12,14 +12,18 @@ from typing import Any, Literal
 from service import providers, queries
 from service.config import ProviderAccount
 from service.errors import NotConfigured, ProviderAuth, ProviderError
+from service.pulses import Standing
 from service.queries import Breaker, Slot, SlotShot
 from service.state import State
+
+MODEL_ENDS = "model_ends"
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """`off`: cameras are refused. `bad`: no shot is edited until somebody does something, or the
-    provider is back. `warn`: only the fallback works. `reason` is a word of `failure_reason`."""
+    provider is back. `warn`: only the fallback works, or the provider ends the model soon. `reason`
+    is a word of `failure_reason`, or `model_ends`."""
 
     status: Literal["ok", "warn", "bad", "off"]
     reason: str | None = None
@@ -34,6 +38,7 @@ class Known:
     accounts: Mapping[str, ProviderAccount]
     breakers: Mapping[tuple[str, str], Breaker]
     shots: Mapping[str, SlotShot]
+    standings: Mapping[tuple[str, str | None], Standing]
 
 
 async def of_slots(state: State, slots: Sequence[Slot]) -> list[Health]:
@@ -44,6 +49,7 @@ async def of_slots(state: State, slots: Sequence[Slot]) -> list[Health]:
         accounts=state["provider_keys"].accounts(),
         breakers={(one.provider, one.model): one for one in breakers},
         shots={one.slot_id: one for one in shots},
+        standings={(one.provider, one.model): one for one in state["watch"].pulses.seen()},
     )
     return [_health(slot, known) for slot in slots]
 
@@ -57,7 +63,7 @@ def _health(slot: Slot, known: Known) -> Health:
     plan = {"provider": slot.provider, "operation": slot.operation, "settings": slot.settings}
     trouble = _trouble(plan, known) or _refused_order(slot, shot)
     if trouble is None:
-        return Health("ok")
+        return _last_day(plan, known) or Health("ok")
     is_saved = (
         slot.fallback
         and _trouble(slot.fallback, known) is None
@@ -75,11 +81,30 @@ def _trouble(plan: Mapping[str, Any], known: Known) -> Health | None:
         return Health("bad", problem.reason, problem.details)
     breaker = known.breakers.get((plan["provider"], model))
     if breaker is None or not breaker.failures:
-        return None
+        return _refused_key(known.standings.get((plan["provider"], model)))
     if breaker.opened_at is None and breaker.reason != ProviderAuth.reason:
         return None
     since = breaker.opened_at or breaker.failed_at
     return Health("bad", breaker.reason, breaker.details, since)
+
+
+def _refused_key(standing: Standing | None) -> Health | None:
+    """A key that stopped working is noticed before a shot is, by a ping."""
+    if standing is None or standing.reason != ProviderAuth.reason:
+        return None
+    return Health("bad", standing.reason, standing.details, standing.since)
+
+
+def _last_day(plan: Mapping[str, Any], known: Known) -> Health | None:
+    """A warning that the provider ends the model soon."""
+    model = providers.plan(
+        plan["provider"], plan["operation"], plan["settings"], (), known.accounts
+    ).model
+    standing = known.standings.get((plan["provider"], model))
+    if standing is None or not standing.ends_soon:
+        return None
+    details = f"The provider ends {model} on {standing.shutdown_date}."
+    return Health("warn", MODEL_ENDS, details, standing.since)
 
 
 def _refused_order(slot: Slot, shot: SlotShot | None) -> Health | None:

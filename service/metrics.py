@@ -8,7 +8,7 @@ import asyncio
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import config, guards, meters
-from service.errors import NotFound, Unauthorized
+from service.errors import NotFound, ProviderAuth, Unauthorized
+from service.pulses import UNKNOWN, Standing
 from service.queries import HouseNow, SlotUse, Storage
 from service.state import State
 from service.threads import in_thread
@@ -40,20 +41,23 @@ async def show(request: Request[State]) -> Response:
         watch.database.now(), watch.media.now(), watch.figures.now()
     )
     reserve = state["config"].min_free_disk_mb * MEGABYTE
-    house = HouseGauges(database, media, figures, reserve)
+    sources = state["provider_keys"].sources()
+    house = HouseGauges(database, media, figures, reserve, sources, watch.pulses.seen())
     disk, shared = state["threads"].disk, config.shared_metrics()
     text = await in_thread(disk, meters.exposition, shared, house)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HouseGauges:
-    """What was seen of the house, as Prometheus collects it."""
+    """What was seen of the house, as Prometheus collects it; a registry keeps it by identity."""
 
     database: DatabaseSight
     media: MediaSight
     figures: Figures | None
     reserve_bytes: int
+    key_sources: Mapping[str, str | None]
+    standings: tuple[Standing, ...]
 
     def collect(self) -> Iterator[Metric]:
         """Every family; those of a database or disk that does not answer are left out."""
@@ -61,6 +65,7 @@ class HouseGauges:
         yield _gauge("database_up", "The database answers.", self.database.reason == "ok")
         yield _gauge("media_up", "Photos can be kept.", self.media.reason == "ok")
         yield from self._disk()
+        yield from self._providers()
         if self.figures is not None:
             yield from _storage(self.figures.storage)
             yield from _slots(self.figures.slots)
@@ -81,6 +86,29 @@ class HouseGauges:
         yield _gauge(
             "disk_reserve_bytes", "Below so much free no shot is taken.", self.reserve_bytes
         )
+
+    def _providers(self) -> Iterator[Metric]:
+        """Of a provider with several models the worst counts."""
+        seen = [one for one in self.standings if one.reason != UNKNOWN]
+        names = {one.provider for one in seen}
+        ill = {one.provider for one in seen if one.reason != "ok"}
+        shut = {one.provider for one in seen if one.reason == ProviderAuth.reason}
+        keys = {name: source is not None for name, source in self.key_sources.items()}
+        up = {name: name not in ill for name in names}
+        rejected = {name: name in shut for name in names}
+        yield _gauge("provider_configured", "There is a key for it.", keys, "provider")
+        yield _gauge("provider_up", "Its last call or ping was good.", up, "provider")
+        yield _gauge("provider_key_rejected", "It refuses our key.", rejected, "provider")
+        ends = GaugeMetricFamily(
+            "photoslot_model_shutdown_timestamp_seconds",
+            "When the provider ends a model that is ordered.",
+            labels=["provider", "model"],
+        )
+        for one in self.standings:
+            if one.shutdown_date and one.model:
+                midnight = datetime.combine(one.shutdown_date, time(), UTC)
+                ends.add_metric([one.provider, one.model], midnight.timestamp())
+        yield ends
 
 
 def _storage(storage: tuple[Storage, ...]) -> Iterator[Metric]:

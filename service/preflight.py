@@ -23,6 +23,7 @@ from service.crypto import is_seal, seal
 from service.errors import NotConfigured, NotFound, PhotoslotError, ProviderBusy, SlotBusy
 from service.providers import Plan
 from service.providers.wire import get
+from service.pulses import MODEL_ENDS_SOON
 from service.queries import IngestSlot, Slot
 from service.rehearsals import Rehearsal
 from service.state import State
@@ -37,7 +38,6 @@ LOW_DISK_BYTES = 2 * 1024**3
 SLOW_SHARE = 0.7
 # How much longer than the longest window a proxy in front has to wait.
 PROXY_MARGIN_SECONDS = 5
-MODEL_ENDS_DAYS = 30
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 log = structlog.get_logger()
@@ -312,7 +312,7 @@ async def _provider(state: State, name: str, plans: Sequence[Plan]) -> Finding:
         if not pulse.ok:
             return Finding("failed", pulse.reason, pulse.details, figures)
     ends = [pulse.shutdown_date for pulse in pulses if pulse.shutdown_date]
-    if ends and min(ends) <= (datetime.now(UTC) + timedelta(days=MODEL_ENDS_DAYS)).date():
+    if ends and min(ends) <= (datetime.now(UTC) + MODEL_ENDS_SOON).date():
         return Finding("warning", "model_ends", figures=figures | {"shutdown_date": min(ends)})
     return Finding(figures=figures)
 

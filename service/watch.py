@@ -11,6 +11,7 @@ from service.db import Database
 from service.errors import PhotoslotError, StorageFull
 from service.glance import Glance
 from service.media import Media, Space
+from service.pulses import Pulses
 from service.queries import HouseNow, SlotUse, Storage
 from service.schema import misfit
 from service.threads import Threads, in_thread
@@ -48,14 +49,18 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One glance for each thing that is looked at; `figures` is None while the database is away."""
+    """One glance for each thing that is looked at; `figures` is None while the database is away.
+    The pulses of providers never keep anybody waiting."""
 
     database: Glance[DatabaseSight]
     media: Glance[MediaSight]
     figures: Glance[Figures | None]
+    pulses: Pulses
 
 
-def open_watch(config: Config, db: Database, media: Media, threads: Threads) -> Watch:
+def open_watch(
+    config: Config, db: Database, media: Media, threads: Threads, pulses: Pulses
+) -> Watch:
     """Watch a house."""
 
     async def database() -> DatabaseSight:
@@ -71,6 +76,7 @@ def open_watch(config: Config, db: Database, media: Media, threads: Threads) -> 
         Glance(database, fresh_seconds=HEALTH_SECONDS, silent=DatabaseSight(NO_ANSWER)),
         Glance(folder, fresh_seconds=HEALTH_SECONDS, silent=MediaSight(NO_ANSWER)),
         Glance(figures, fresh_seconds=FIGURES_SECONDS, silent=None),
+        pulses,
     )
 
 

@@ -18,7 +18,8 @@ FLOORS = (
     ("config", "errors", "glance", "meters", "schema", "telemetry", "threads", "throttle"),
     ("codes", "crypto", "db", "images", "media", "portrait", "secret_files", "web"),
     ("accounts", "providers", "queries", "uploads"),
-    ("folder", "lifeline", "sessions", "watch"),
+    ("folder", "lifeline", "pulses", "sessions"),
+    ("watch",),
     ("state",),
     ("bodies", "cleaning"),
     ("answers", "guards", "health", "plans"),
@@ -38,7 +39,7 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 # The packages that have one door, and who may open it.
 DOORS = {
     "asyncpg": {"db", "queries"},
-    "httpx": {"providers", "state"},
+    "httpx": {"providers", "pulses", "state"},
     "itsdangerous": {"crypto"},
     "jwt": {"sessions"},
     "passlib": {"crypto"},

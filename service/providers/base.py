@@ -113,7 +113,7 @@ class Provider:
     every `ProviderFailure` as a `Pulse`; whoever calls it limits its time. `check` finds what the
     types of the settings cannot tell, given the number of images, the photo among them: what one
     model takes and another does not. `repeats_of_bad_pictures`: how often a call may be repeated
-    whose picture was not usable."""
+    whose picture was not usable. `ping_seconds`: how often a ping does no harm."""
 
     name: str
     edit: Edit
@@ -123,6 +123,7 @@ class Provider:
     model_of: Callable[[msgspec.Struct], str]
     check: Check = takes_all
     repeats_of_bad_pictures: int = 0
+    ping_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

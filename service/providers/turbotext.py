@@ -405,4 +405,6 @@ PROVIDER = Provider(
     },
     accepts=frozenset({"image/jpeg", "image/png"}),
     model_of=_model_of,
+    # What a ping costs is not written anywhere.
+    ping_seconds=600.0,
 )

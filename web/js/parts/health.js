@@ -31,7 +31,7 @@ export function healthOf(slot, isConfigured) {
   if (slot.success_share !== null && slot.success_share < FEW) return failing("bad", slot);
   if (slot.in_flight > 0) return say("busy", "busy", { count: slot.in_flight });
   if (slot.success_share !== null && slot.success_share < MOST) return failing("warn", slot);
-  if (slot.health.status === "warn") return say("warn", "fallback");
+  if (slot.health.status === "warn") return say("warn", slot.health.reason === "model_ends" ? "model_ends" : "fallback");
   if (slot.p95_ms > CLOSE_TO_THE_WINDOW * slot.sync_response_seconds * 1000) return say("warn", "slow");
   if (slot.done > 0) return say("ok", "ok", { ago: ago(slot.last_success_at) });
   return say("idle", "idle");
