@@ -75,7 +75,7 @@ def admin(path: str, endpoint: Handler, method: str) -> Route:
 
 def page(path: str, name: str) -> Route:
     """The address of a page; its files are named like it (see `service.web`)."""
-    return Route(path, pages.page(name), methods=["GET"])
+    return Route(path, pages.page(name), methods=["GET"], name=name)
 
 
 ROUTES = [
@@ -131,6 +131,13 @@ PAGES = [
     page("/", "slots"),
     page("/login", "login"),
     page("/slots/{slot_id}", "slot"),
+    page("/shares", "shares"),
+    page("/preflight", "preflight"),
+    page("/r/{job_id}", "result"),
+    page("/g", "gallery"),
+    page("/g/{slot_id}", "gallery"),
+    page("/show", "show"),
+    page("/show/{slot_id}", "show"),
     Route("/static/{version}/{path:path}", pages.asset, methods=["GET"]),
 ]
 

@@ -16,9 +16,15 @@ export function seconds(ms) {
   return t("unit.seconds", { value: new Intl.NumberFormat(language(), options).format(ms / 1000) });
 }
 
-/** Bytes as kB or MB. */
+const SIZES = [
+  [1_000_000_000, "unit.gigabytes"],
+  [1_000_000, "unit.megabytes"],
+  [1000, "unit.kilobytes"],
+];
+
+/** Bytes as kB, MB or GB. */
 export function bytes(count) {
-  const [size, unit] = count < 1_000_000 ? [1000, "unit.kilobytes"] : [1_000_000, "unit.megabytes"];
+  const [size, unit] = SIZES.find(([size]) => count >= size) ?? SIZES.at(-1);
   const options = { maximumFractionDigits: count < 10 * size ? 1 : 0 };
   return t(unit, { value: new Intl.NumberFormat(language(), options).format(count / size) });
 }

@@ -10,7 +10,7 @@ export async function ready() {
   await loadTexts();
   translate(document);
   nameTab();
-  showSwitches();
+  if (byId("language")) showSwitches();
   connection.onChange((isHere) => (byId("offline").hidden = isHere));
   document.documentElement.dataset.ready = "";
 }

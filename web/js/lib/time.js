@@ -22,6 +22,12 @@ export function dateTime(moment) {
   return new Intl.DateTimeFormat(language(), options).format(new Date(moment));
 }
 
+/** Day and time to the minute, for what nobody counts in seconds. */
+export function dateAndMinute(moment) {
+  const options = { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(language(), options).format(new Date(moment));
+}
+
 /** Time of the day in the reader's zone. */
 export function clock(moment) {
   return new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(new Date(moment));

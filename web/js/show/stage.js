@@ -1,0 +1,25 @@
+import { byId, el } from "../lib/dom.js";
+
+/** Shows a picture once it is wholly there; the one before stays until it is covered. */
+export async function putOnStage(picture) {
+  const image = el("img", { alt: "", src: `/public/results/${picture.job_id}` });
+  image.dataset.job = picture.job_id;
+  try {
+    await image.decode();
+  } catch {
+    // It expired, or the network is away: the one before stays.
+    return;
+  }
+  const stage = byId("slides");
+  const before = [...stage.children];
+  stage.append(image);
+  image.getBoundingClientRect();
+  image.classList.add("on");
+  const [fading] = image.getAnimations();
+  await fading?.finished.catch(() => {});
+  for (const old of before) old.remove();
+}
+
+export function clearStage() {
+  byId("slides").replaceChildren();
+}
