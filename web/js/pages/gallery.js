@@ -24,7 +24,7 @@ function show(slots) {
   byId("slots").setAttribute("aria-busy", "false");
   keepLightbox(pictures);
   name(slotId ? slots[0].name : t("gallery.all"));
-  byId("count").textContent = t("gallery.count", { count: pictures.length });
+  byId("count").textContent = pictures.length ? t("gallery.count", { count: pictures.length }) : "";
   byId("show").hidden = false;
   byId("trouble").hidden = true;
   say(pictures.length ? null : "empty");
@@ -55,7 +55,8 @@ function end() {
   byId("slots").replaceChildren();
   byId("slots").setAttribute("aria-busy", "false");
   keepLightbox([]);
-  for (const id of ["name", "count"]) byId(id).textContent = "";
+  name(t("gallery.title"));
+  byId("count").textContent = "";
   for (const id of ["show", "trouble"]) byId(id).hidden = true;
   say("ended");
 }

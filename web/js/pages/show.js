@@ -22,14 +22,14 @@ keepAwake();
 offerControls({ turn, pause: (paused) => ((isPaused = paused), wait()) });
 poll({ load: () => look(LIMIT), show, fail, seconds: SECONDS });
 
-/** What is new is shown as soon as the slide before has had its time. */
+/** What has come in is shown at once, unless somebody holds the show. */
 function show(slots) {
-  reel.keep(slots.flatMap((slot) => slot.pictures));
+  const hasArrived = reel.keep(slots.flatMap((slot) => slot.pictures));
   byId("code").hidden = false;
   if (!byId("code").firstElementChild.src) byId("code").firstElementChild.src = codePath;
   say(reel.isEmpty ? "empty" : null);
   if (reel.isEmpty) clearStage();
-  else if (!reel.holdsShown) turn(1);
+  else if (!reel.holdsShown || (hasArrived && !isPaused)) turn(1);
 }
 
 async function turn(step) {

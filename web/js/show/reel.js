@@ -14,8 +14,9 @@ export class Reel {
     return this.#pictures.some((picture) => picture.job_id === this.#shown);
   }
 
-  /** The pictures there are now. */
+  /** The pictures there are now; true when one has come in and none before it still waits. */
   keep(found) {
+    const waited = this.#fresh.length > 0;
     const newest = (one, other) => (one.finished_at < other.finished_at ? 1 : -1);
     this.#pictures = [...found].sort(newest);
     const isFirst = this.#known.size === 0;
@@ -23,6 +24,7 @@ export class Reel {
     this.#known = new Set(this.#pictures.map((picture) => picture.job_id));
     if (!isFirst) this.#fresh.push(...arrived.reverse());
     this.#fresh = this.#fresh.filter((picture) => this.#known.has(picture.job_id));
+    return !waited && this.#fresh.length > 0;
   }
 
   /** The picture `step` places on, or what has just arrived; undefined when there is none. */
