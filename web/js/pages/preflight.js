@@ -8,10 +8,12 @@ import { showFinding, showPlan } from "../preflight/findings.js";
 import { showLight, showProgress, showRest } from "../preflight/light.js";
 import { activeSlots, run } from "../preflight/run.js";
 
-await readyForAdmin();
-showRest();
+let planned = 0;
+let found = 0;
+
 byId("free").addEventListener("click", () => start(false));
 byId("paid").addEventListener("click", askFirst);
+await readyForAdmin();
 
 async function askFirst() {
   const count = await activeSlots().catch(tell);
@@ -37,9 +39,6 @@ async function start(shots) {
     setBusy(false);
   }
 }
-
-let planned = 0;
-let found = 0;
 
 function plan(checks) {
   [planned, found] = [checks.length, 0];

@@ -5,18 +5,19 @@ import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { showCode } from "../shares/code.js";
-import { offerForm } from "../shares/form.js";
+import { fillForm, takeOrders } from "../shares/form.js";
 import { showShares } from "../shares/list.js";
 
 const SECONDS = 30;
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
-const { public_base_url: base } = await readyForAdmin();
-const refresh = poll({ load, show, fail, seconds: SECONDS });
-offerForm(async (share) => {
+takeOrders(async (share) => {
   await refresh();
   showCode(share);
 });
+const { public_base_url: base } = await readyForAdmin();
+const refresh = poll({ load, show, fail, seconds: SECONDS });
+fillForm();
 warnIfLocal(new URL(base).hostname);
 
 async function load() {

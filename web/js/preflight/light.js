@@ -2,7 +2,7 @@ import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { clock } from "../lib/time.js";
 
-/** Before the first run, and after one that did not come to its end. */
+/** As before the first run: what there was did not come to its end. */
 export function showRest() {
   light("idle", t("preflight.idle"), t("preflight.idle_advice"));
 }

@@ -7,13 +7,18 @@ import { explain } from "../lib/refusals.js";
 const HOURS = [12, 24, 72, 168, 720, 2160];
 const DEFAULT_HOURS = 72;
 
-/** The form that makes a link; `made` gets the new share. */
-export async function offerForm(made) {
-  const form = byId("form");
+const form = byId("form");
+
+/** Makes a link whenever the form is sent; `made` gets the new share. */
+export function takeOrders(made) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    make(form, made);
+    make(made);
   });
+}
+
+/** What there is to choose from. */
+export async function fillForm() {
   const options = HOURS.map((hours) => el("option", { value: hours }, duration(hours)));
   form.elements.hours.append(...options);
   form.elements.hours.value = DEFAULT_HOURS;
@@ -25,7 +30,7 @@ export async function offerForm(made) {
 const duration = (hours) =>
   hours < 48 ? t("shares.hour", { count: hours }) : t("shares.day", { count: hours / 24 });
 
-async function make(form, made) {
+async function make(made) {
   const { slot_id, label, hours } = form.elements;
   const button = form.querySelector("[type=submit]");
   button.disabled = true;
