@@ -21,7 +21,7 @@ SCRIPTS = sorted(FOLDER.rglob("*.js"))
 SHELLS = sorted(FOLDER.rglob("*.html"))
 # Families of keys whose last word is known only when a page runs.
 NOBODYS_JOB = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
-OPEN_KEYS = ("operation.", "provider.", "reason.", "theme.")
+OPEN_KEYS = ("action.", "operation.", "provider.", "reason.", "theme.")
 PROMISES = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",

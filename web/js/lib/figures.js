@@ -28,3 +28,10 @@ export function bytes(count) {
   const options = { maximumFractionDigits: count < 10 * size ? 1 : 0 };
   return t(unit, { value: new Intl.NumberFormat(language(), options).format(count / size) });
 }
+
+/** US dollars, to a tenth of a cent below one. */
+export function dollars(amount) {
+  const digits = amount < 1 ? 3 : 2;
+  const options = { style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(language(), options).format(amount);
+}

@@ -1,0 +1,92 @@
+"""The journal, one shot's story and the audit as admins see them."""
+
+import pytest
+from browser import PHONE, Person, barriers
+from camera import Camera
+from conftest import MakePerson
+from playwright.sync_api import Page, expect
+from rig import Sandbox
+
+pytestmark = pytest.mark.browser
+
+XSS = '<img src=x onerror="document.title=1">&<b>bold'
+
+
+def rows(page: Page) -> list[str]:
+    expect(page.locator("#shots")).to_have_attribute("aria-busy", "false")
+    return page.locator("#rows tr").all_inner_texts()
+
+
+def test_a_filter_stands_in_the_address_and_back_undoes_it(
+    admin_browser: Person, camera: Camera, sandbox: Sandbox
+) -> None:
+    page = admin_browser.open("/journal")
+    expect(page.get_by_text("No shots yet.")).to_be_visible()
+    camera.shoot(slot="slot-001")
+    sandbox.dial(["content_blocked"])
+    camera.shoot(slot="slot-002")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    assert barriers(page) == []
+
+    page.get_by_label("Status").select_option("failed")
+
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator("#rows")).to_contain_text("The provider declines this picture.")
+    assert page.url.endswith("/journal?status=failed")
+    with page.expect_download() as saving:
+        page.get_by_text("As CSV").click()
+    lines = saving.value.path().read_text().splitlines()
+    assert len(lines) == 2 and "content_blocked" in lines[1]
+    page.go_back()
+    expect(page.locator("#rows tr")).to_have_count(2)
+    expect(page.get_by_label("Status")).to_have_value("")
+    page.get_by_label("Slot").select_option("slot-009")
+    expect(page.get_by_text("No shot fits this filter.")).to_be_visible()
+
+
+def test_the_journal_is_walked_page_by_page(admin_browser: Person, camera: Camera) -> None:
+    shot = [camera.shoot().headers["x-job-id"] for _ in range(3)]
+    page = admin_browser.open("/journal?limit=2")
+    expect(page.locator("#rows tr")).to_have_count(2)
+
+    page.get_by_role("button", name="Older").click()
+
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator(f'#rows a[href="/journal/{shot[0]}"]')).to_be_visible()
+    page.get_by_role("button", name="Newer").click()
+    expect(page.locator(f'#rows a[href="/journal/{shot[2]}"]')).to_be_visible()
+
+
+def test_a_shots_story_tells_its_picture_its_calls_and_its_device(
+    make_person: MakePerson, camera: Camera, sandbox: Sandbox
+) -> None:
+    sandbox.dial(["no_image", "ok"])
+    job_id = camera.shoot(fields={"name": XSS}).headers["x-job-id"]
+    page = make_person("ru", "dark", PHONE).sign_in().open(f"/journal/{job_id}")
+
+    expect(page.locator("#story")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#attempts tr")).to_have_count(2)
+    expect(page.locator("#attempts tr").first).to_contain_text("Провайдер ответил без")
+    expect(page.locator("#picture")).to_have_js_property("complete", True)
+    expect(page.locator("#qr")).to_be_visible()
+    expect(page.locator("#device")).to_contain_text(XSS)
+    assert page.title().startswith("Снимок")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert barriers(page) == []
+
+
+def test_a_shot_nobody_knows_is_told_in_words(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(404)
+    page = admin_browser.open("/journal/nothing")
+
+    expect(page.get_by_text("There is no shot with this number.")).to_be_visible()
+
+
+def test_the_audit_tells_who_did_what(make_person: MakePerson) -> None:
+    admin = make_person("en", "dark").sign_in()
+    page = admin.open("/audit")
+
+    expect(page.locator("#rows tr").first).to_contain_text("sign-in")
+    expect(page.locator("#rows tr").first).to_contain_text("serg")
+    assert barriers(page) == []

@@ -1,0 +1,72 @@
+import { ApiError, get } from "../lib/api.js";
+import { byId, el } from "../lib/dom.js";
+import { bytes, dollars, number } from "../lib/figures.js";
+import { t } from "../lib/i18n.js";
+import { readyForAdmin } from "../lib/page.js";
+import { retried } from "../lib/poll.js";
+import { explain } from "../lib/refusals.js";
+import { dateTime } from "../lib/time.js";
+import { showAttempts } from "../job/attempts.js";
+import { showLine } from "../job/line.js";
+import { showPicture } from "../job/picture.js";
+import { nameOf, showOutcome } from "../parts/outcome.js";
+
+const PAUSE_MS = 1500;
+const id = decodeURIComponent(location.pathname.split("/")[2]);
+
+await readyForAdmin();
+await tell();
+
+async function tell() {
+  const job = await retried(() => get(`/api/jobs/${encodeURIComponent(id)}`).catch(known));
+  if (job instanceof ApiError) return fail(job);
+  show(job);
+  if (job.status === "pending") setTimeout(tell, PAUSE_MS);
+}
+
+/** A refusal is an answer; only what may pass is tried again. */
+function known(error) {
+  if (error instanceof ApiError && error.status < 500) return error;
+  throw error;
+}
+
+function show(job) {
+  byId("id").textContent = id;
+  showOutcome(byId("story"), job);
+  byId("details").textContent = job.failure_details ?? "";
+  byId("details").hidden = !job.failure_details;
+  showLine(job);
+  showAttempts(job.attempts);
+  showPicture(id, job);
+  byId("facts").replaceChildren(...pairs(facts(job)));
+  byId("device").replaceChildren(...pairs(Object.entries(job.device)));
+  byId("story").setAttribute("aria-busy", "false");
+}
+
+function facts(job) {
+  return [
+    [t("journal.time"), dateTime(job.created_at)],
+    [t("journal.slot"), `${job.slot_id}, ${t("slot.version", { version: job.slot_version }).toLowerCase()}`],
+    [t("journal.source"), t(`source.${job.source}`)],
+    [t("journal.provider"), `${nameOf("provider", job.provider)} · ${nameOf("operation", job.operation)}`],
+    [t("job.address"), job.client_address],
+    [t("job.photo"), photo(job)],
+    [t("job.delivered"), job.delivered === null ? "–" : t(job.delivered ? "job.yes" : "job.no")],
+    [t("job.tokens"), job.tokens === null ? "–" : number(job.tokens)],
+    [t("job.cost"), job.cost_microusd === null ? "–" : dollars(job.cost_microusd / 1e6)],
+  ];
+}
+
+function photo({ source_mime: mime, source_bytes: size, source_width: width, source_height: height }) {
+  return [mime, width && `${width} × ${height}`, size && bytes(size)].filter(Boolean).join(", ") || "–";
+}
+
+function pairs(entries) {
+  return entries.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+}
+
+function fail(error) {
+  byId("story").hidden = true;
+  byId("trouble").textContent = explain(error);
+  byId("trouble").hidden = false;
+}
