@@ -19,8 +19,9 @@ from service.web import FOLDER, read_site
 EN, RU = (json.loads((FOLDER / "i18n" / f"{name}.json").read_text()) for name in ("en", "ru"))
 SCRIPTS = sorted(FOLDER.rglob("*.js"))
 SHELLS = sorted(FOLDER.rglob("*.html"))
-# Families of keys whose last word is known only when a page runs.
+
 NOBODYS_JOB = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
+# Families of keys whose last word is known only when a page runs.
 OPEN_KEYS = ("action.", "operation.", "provider.", "reason.", "theme.")
 PROMISES = {
     "x-content-type-options": "nosniff",
