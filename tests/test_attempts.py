@@ -207,9 +207,9 @@ def test_a_provider_that_is_not_reached_is_given_up_within_five_seconds(
 def test_a_hundred_shots_at_once_all_have_their_connection(
     camera: Camera, slot: Slot, sandbox: Sandbox, execute: Callable[..., int], rows: Rows
 ) -> None:
-    execute("update slot set max_in_flight = 100, sync_response_seconds = 60")
+    execute("update slot set max_in_flight = 100, sync_response_seconds = 30")
     execute("update settings set value = '{\"gemini\": 100}' where key = 'provider_max_in_flight'")
-    sandbox.dial(latency_s=3.0)
+    sandbox.dial(latency_s=4.0)
 
     answers = camera.burst(100)
 
