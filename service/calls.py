@@ -20,6 +20,7 @@ from service.crypto import digest
 from service.errors import (
     DatabaseUnavailable,
     NotConfigured,
+    PhotoslotError,
     ProviderAuth,
     ProviderBadResponse,
     ProviderFailure,
@@ -187,16 +188,20 @@ async def _enter(
     attempts: Sequence[Attempt],
     plan: Plan,
 ) -> Ready | None:
-    """Move the job to the plan's provider. Without the database nobody knows whether that has room:
-    then it is not called."""
+    """Move the job to the plan's provider, and make ready what it takes. Whatever is in the way, a
+    database that cannot say whether there is room or a full disk, the fallback is just not called.
+    """
     [candidate] = candidates(slot, [plan])
     rows = providers.as_rows(attempts)
+    ready: Ready | None = None
     try:
         refusal = await queries.job_move(state["db"], job_id, candidate, rows, state["worker"])
-    except DatabaseUnavailable as error:
+        if refusal is None:
+            ready = await make_ready(state, plan, source, made)
+    except PhotoslotError as error:
         refusal = error.reason
     log.info("fallback", job_id=str(job_id), provider=plan.provider.name, refusal=refusal)
-    return None if refusal else await make_ready(state, plan, source, made)
+    return ready
 
 
 async def _note_failure(state: State, plan: Plan, failure: ProviderFailure, seconds: float) -> None:

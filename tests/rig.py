@@ -233,7 +233,12 @@ class House(Program):
 
     def wait_ready(self) -> "House":
         """Wait until /healthz answers 200."""
-        self.wait_until(self._is_ready, "/healthz answers 200")
+        self.wait_until(lambda: self._answers("/healthz"), "/healthz answers 200")
+        return self
+
+    def wait_listening(self) -> "House":
+        """Wait until it answers at all, well or not."""
+        self.wait_until(lambda: self._answers("/livez"), "/livez answers 200")
         return self
 
     def wait_log(self, event: str, seconds: float = 10.0, **fields: object) -> dict[str, Any]:
@@ -253,8 +258,8 @@ class House(Program):
         rss: int = psutil.Process(self.pid).memory_info().rss
         return rss
 
-    def _is_ready(self) -> bool:
+    def _answers(self, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz", trust_env=False, timeout=5).status_code == 200
+            return httpx.get(f"{self.url}{path}", trust_env=False, timeout=5).status_code == 200
         except httpx.TransportError:
             return False

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import photos
 import psycopg
 import pytest
 from camera import Camera
@@ -16,6 +17,7 @@ Disk = Callable[..., list[str]]
 Slot = Callable[..., None]
 
 FIRST, SECOND = "gemini-nano-banana-2.1", "gemini-3-pro-image"
+OPENAI = {"provider": "openai", "operation": "image_edit", "settings": {"prompt": "Snow"}}
 WINDOW_SECONDS = 10
 # A third of the window is less than one attempt and the moment to take a place for it.
 FIRST_SHARE_MS = (WINDOW_SECONDS - 1 - 5.5) * 1000
@@ -135,6 +137,40 @@ def test_both_plans_share_one_window(
     assert outcomes(stored[2]) == [(FIRST, "provider_error")]
     assert len(sandbox.calls()) == 5
     assert (len(disk("results")), disk("temp")) == (1, [])
+
+
+def test_a_fallback_whose_provider_is_full_changes_nothing(
+    camera: Camera, slot: Slot, sandbox: Sandbox, execute: Callable[..., int], rows: Rows
+) -> None:
+    execute("update settings set value = '{\"openai\": 1}' where key = 'provider_max_in_flight'")
+    busy = OPENAI | {"settings": {"prompt": "[sandbox latency=2] Snow"}}
+    slot("slot-001", **plan("400", FIRST), fallback=OPENAI)
+    slot("slot-002", **busy)
+
+    with ThreadPoolExecutor() as threads:
+        other = threads.submit(camera.shoot, slot="slot-002")
+        until(lambda: sandbox.calls(provider="openai"), "its only place is taken")
+        refused = camera.shoot()
+        assert other.result().status_code == 200
+    saved = camera.shoot()
+
+    assert (refused.status_code, refused.headers["x-failure-reason"]) == (502, "provider_error")
+    assert (saved.status_code, saved.headers["x-provider"]) == (200, "openai")
+    [row] = rows("select * from job_history where status = 'failed'")
+    assert (row["provider"], outcomes(row)) == ("gemini", [(FIRST, "provider_error")])
+
+
+def test_each_provider_gets_the_photo_in_a_type_it_takes(
+    camera: Camera, slot: Slot, sandbox: Sandbox, disk: Disk
+) -> None:
+    """Gemini takes HEIC, OpenAI does not."""
+    slot("slot-001", **plan("400", FIRST), fallback=OPENAI, max_side_px=0)
+
+    assert camera.shoot(photos.heic()).headers["x-provider"] == "openai"
+
+    sent = [call["images"][0]["mime"] for call in sandbox.calls()]
+    assert sent == ["image/heic", "image/jpeg"]
+    assert disk("temp") == []
 
 
 def test_the_row_shows_who_works_on_it(

@@ -49,20 +49,12 @@ def test_the_world_learns_the_status_and_insiders_why(house: House, rows: Rows) 
 
 
 def test_a_full_disk_is_not_well(make_house: MakeHouse) -> None:
-    house = make_house(ready=False, MIN_FREE_DISK_MB="10000000")
-    house.wait_until(lambda: is_listening(house), "it listens")
+    house = make_house(ready=False, MIN_FREE_DISK_MB="10000000").wait_listening()
 
     answer = health(house)
 
     assert (answer.status_code, answer.json()["status"]) == (503, "error")
     assert answer.json()["checks"]["media"] == "storage_full"
-
-
-def is_listening(house: House) -> bool:
-    try:
-        return httpx.get(f"{house.url}/livez", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def test_a_key_that_stopped_working_is_noticed_before_a_shot_is(

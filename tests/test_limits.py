@@ -296,7 +296,8 @@ def test_a_house_refuses_more_bytes_than_it_can_spool_before_the_body(
 def test_a_full_disk_refuses_before_the_body(
     make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    camera = Camera(make_house(MIN_FREE_DISK_MB="9999999").url)
+    house = make_house(ready=False, MIN_FREE_DISK_MB="9999999").wait_listening()
+    camera = Camera(house.url)
 
     assert_refused_unsent(asked_before_sending(camera), 507, "storage_full")
     assert_refused(camera.shoot(), 507, "storage_full")
