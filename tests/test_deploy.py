@@ -11,10 +11,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import photos
 import pytest
 import yaml
-from camera import Camera
-from rig import ROOT, House, Sandbox
+from camera import PASSWORD, Camera
+from conftest import MakeHouse
+from rig import ROOT, House, Program, Sandbox, free_port
 from tables import Tables
 
 from service import cleaning
@@ -199,3 +201,55 @@ def test_the_steps_of_the_image_make_a_service_that_takes_shots(
     for command in ("migrate", "backup", "restore", "admin", "cleanup"):
         shown = subprocess.run([folder / "bin" / command, "--help"], capture_output=True)
         assert shown.returncode == 0, command
+
+
+# A camera on a cable
+
+
+def test_the_hook_of_gphoto2_waits_for_the_house_and_never_orders_twice(
+    make_house: MakeHouse, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    port = free_port()
+    photo, password = tmp_path / "IMG 1.JPG", tmp_path / "password"
+    photo.write_bytes(photos.jpeg())
+    password.write_text(f"{PASSWORD}\n")
+    environment = {
+        "ACTION": "download",
+        "ARGUMENT": str(photo),
+        "PHOTOSLOT_URL": f"http://127.0.0.1:{port}/api/ingest/slot-001",
+        "PHOTOSLOT_PASSWORD_FILE": str(password),
+    }
+    hook = Program([str(DEPLOY / "gphoto2-hook.sh")], environment, tmp_path / "log")
+    try:
+        make_house(ready=False, PORT=str(port))
+        assert hook.wait() == 0, hook.output
+    finally:
+        hook.stop()
+    edited = tmp_path / "IMG 1.edited.jpg"
+    assert edited.read_bytes().startswith(b"\xff\xd8")
+
+    subprocess.run([DEPLOY / "gphoto2-hook.sh"], env={**os.environ, **environment}, check=True)
+    assert len(sandbox.calls()) == 1
+
+    password.write_text("another")
+    wrong = subprocess.run(
+        [DEPLOY / "gphoto2-hook.sh"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert wrong.returncode == 1
+    assert "401 invalid_password" in wrong.stderr
+
+
+# Words about all this
+
+
+@pytest.mark.parametrize("text", ["spec/runbook.md", "README.ru.md", "README.md"])
+def test_what_the_words_name_is_there(text: str) -> None:
+    words = (ROOT / text).read_text()
+    for path in set(re.findall(r"(?<![\w./])(?:bin|deploy|spec|service)/[\w./@-]*\w", words)):
+        if "*" not in path:
+            assert (ROOT / path).exists() or list(ROOT.glob(f"{path}*")), path
+    for command in set(re.findall(r"^photoslot (\w+)", words, re.MULTILINE)):
+        assert (ROOT / "bin" / command).exists(), command
