@@ -50,6 +50,7 @@ function showName({ name }) {
 }
 
 function fail(error) {
+  byId("name").textContent = id;
   byId("work").hidden = true;
   byId("save").hidden = byId("discard").hidden = byId("standing").hidden = true;
   byId("trouble").textContent = explain(error);

@@ -1,5 +1,13 @@
 import { part } from "../lib/dom.js";
 
+addEventListener("dragover", refuse);
+addEventListener("drop", refuse);
+
+/** A file that misses its box would be opened in place of the page. */
+function refuse(event) {
+  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+}
+
 /** Makes a box with the parts `drop`, `choose` and `file` take files: dropped, pasted or chosen. */
 export function takeFiles(box, take) {
   const drop = part(box, "drop");

@@ -22,10 +22,12 @@ export function makeField(path, rule, value, { label, help }) {
   return field;
 }
 
-/** What a control says, as the API wants it; an empty one is null where nothing is allowed. */
+/** What a control says, as the API wants it; an empty one is null where nothing is allowed. One that
+ * holds no number tells only its browser so: it must not pass for an empty one. */
 export function valueOf(control) {
   const { kind, nullable } = control.dataset;
   if (kind === "boolean") return control.checked;
+  if (control.validity.badInput) return "";
   if (control.value === "" && nullable) return null;
   if (kind === "integer" || kind === "number") {
     return control.value === "" ? null : Number(control.value);

@@ -1,11 +1,13 @@
 import { ApiError, get, put } from "../lib/api.js";
-import { byId, part, write } from "../lib/dom.js";
+import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { clearProblem, clearProblems, showProblems } from "../lib/problems.js";
 import { explain } from "../lib/refusals.js";
 import { toast } from "../lib/toast.js";
-import { same, showDifferences } from "./diff.js";
+import { hideConflict, showConflict } from "./conflict.js";
+import { same } from "./diff.js";
 import { Draft } from "./draft.js";
+import { guardLeaving } from "./guard.js";
 
 /** Saves the form of a slot; guards what was typed against leaving, reloading and other admins. */
 export class Editor {
@@ -13,6 +15,7 @@ export class Editor {
   #saved;
   #draft;
   #onSaved;
+  #isSaving = false;
 
   constructor(form, slot, onSaved) {
     this.#form = form;
@@ -22,10 +25,6 @@ export class Editor {
     this.#begin(slot, this.#draft.read());
   }
 
-  get saved() {
-    return this.#saved;
-  }
-
   /** The form shows another state of the slot, as after a restore. */
   replace(slot) {
     this.#show(slot);
@@ -33,7 +32,7 @@ export class Editor {
   }
 
   #begin(slot, draft) {
-    this.#saved = slot;
+    this.#saved = { ...slot, version: draft?.version ?? slot.version };
     if (!draft || same(draft.fields, this.#form.normal(slot))) return this.#show(slot);
     this.#form.show({ ...slot, ...draft.fields });
     if (draft.version !== slot.version) return this.#conflict(slot);
@@ -44,7 +43,8 @@ export class Editor {
   #show(slot) {
     this.#saved = slot;
     this.#form.show(slot);
-    byId("conflict").hidden = byId("trouble").hidden = true;
+    byId("trouble").hidden = true;
+    hideConflict();
     clearProblems(this.#form.node);
     this.#changed();
   }
@@ -53,7 +53,7 @@ export class Editor {
     const { node } = this.#form;
     for (const kind of ["input", "change"]) {
       node.addEventListener(kind, (event) => {
-        if (event.target.name) clearProblem(event.target);
+        clearProblem(event.target);
         this.#changed();
       });
     }
@@ -62,12 +62,12 @@ export class Editor {
       this.#save();
     });
     byId("discard").addEventListener("click", () => this.#show(this.#saved));
-    addEventListener("beforeunload", (event) => this.#isChanged() && event.preventDefault());
     addEventListener("keydown", (event) => {
-      if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+      if (event.code !== "KeyS" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      if (this.#isChanged()) this.#save();
+      byId("save").click();
     });
+    guardLeaving(() => this.#isChanged());
   }
 
   #isChanged() {
@@ -76,7 +76,7 @@ export class Editor {
 
   #changed() {
     const isChanged = this.#isChanged();
-    byId("save").disabled = byId("discard").disabled = !isChanged;
+    byId("save").disabled = byId("discard").disabled = !isChanged || this.#isSaving;
     const { version } = this.#saved;
     byId("state").textContent = isChanged ? t("slot.unsaved") : t("slot.version", { version });
     if (isChanged) this.#draft.keep(version, this.#form.read());
@@ -84,43 +84,63 @@ export class Editor {
   }
 
   async #save() {
-    byId("save").disabled = true;
+    this.#isSaving = true;
+    this.#changed();
     byId("trouble").hidden = true;
-    const { id, version } = this.#saved;
     try {
-      const slot = await put(`/api/slots/${id}`, { version, ...this.#form.read() });
-      this.replace(slot);
-      toast(t("slot.saved", { version: slot.version }));
+      this.#accept(await this.#send());
     } catch (error) {
+      this.#refused(error);
+    } finally {
+      this.#isSaving = false;
       this.#changed();
-      await this.#refused(error);
     }
   }
 
-  async #refused(error) {
-    if (!(error instanceof ApiError)) return this.#complain(explain(error));
-    if (error.reason === "version_conflict") {
-      return this.#conflict(await get(`/api/slots/${this.#saved.id}`));
+  /** The saved slot, or null when somebody else was faster: then both sides are shown. */
+  async #send() {
+    const { id, version } = this.#saved;
+    const path = `/api/slots/${id}`;
+    try {
+      return await put(path, { version, ...this.#form.read() });
+    } catch (error) {
+      if (error.reason !== "version_conflict") throw error;
+      this.#conflict(await get(path));
+      return null;
     }
-    const homeless = showProblems(this.#form.node, error.errors);
+  }
+
+  /** The form stays as it is, with the focus and what was typed while the answer was under way. */
+  #accept(slot) {
+    if (!slot) return;
+    this.#saved = slot;
+    this.#form.forgetPassword();
+    clearProblems(this.#form.node);
+    hideConflict();
+    this.#onSaved(slot);
+    toast(t("slot.saved", { version: slot.version }));
+  }
+
+  #refused(error) {
+    const homeless = error instanceof ApiError ? showProblems(this.#form.node, error.errors) : [];
     this.#complain([explain(error), ...homeless].join(" "));
   }
 
-  /** Both sides, and a choice: what is on the form stays there until it is made. */
   #conflict(theirs) {
-    const box = byId("conflict");
-    const mine = this.#form.read();
-    write(box, { text: t("slot.conflict.text", { who: theirs.updated_by, version: theirs.version }) });
-    showDifferences(box, this.#form.normal(theirs), mine);
-    part(box, "theirs").onclick = () => this.replace(theirs);
-    part(box, "mine").onclick = () => {
-      this.#saved = theirs;
-      box.hidden = true;
-      this.#changed();
-      byId("save").focus();
-    };
-    box.hidden = false;
-    box.focus();
+    showConflict(theirs, {
+      saved: this.#form.normal(theirs),
+      typed: this.#form.read(),
+      take: () => this.replace(theirs),
+      keep: () => this.#keep(theirs),
+    });
+  }
+
+  /** What was typed goes over what somebody else saved, at the next save. */
+  #keep(theirs) {
+    this.#saved = theirs;
+    hideConflict();
+    this.#changed();
+    byId("save").focus();
   }
 
   #complain(text) {

@@ -52,6 +52,11 @@ export class SlotForm {
     };
   }
 
+  /** It has been saved and is not shown again. */
+  forgetPassword() {
+    this.#control(PASSWORD).value = "";
+  }
+
   /** What the API tells, as `read` would give it if nobody had touched the form. */
   normal(slot) {
     return {

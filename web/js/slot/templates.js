@@ -1,5 +1,6 @@
 import { clone, el, part } from "../lib/dom.js";
 import { has, t } from "../lib/i18n.js";
+import { clearProblem, showProblem } from "../lib/problems.js";
 import { explain } from "../lib/refusals.js";
 import { takeFiles } from "../parts/drop.js";
 import { chooseTemplate, upload } from "./library.js";
@@ -14,6 +15,7 @@ export class Templates {
   constructor(node, path) {
     this.#node = node;
     this.#path = path;
+    part(node, "drop").dataset.path = path;
     takeFiles(node, (files) => this.#upload(files));
     part(node, "library").addEventListener("click", async () => {
       const chosen = await chooseTemplate();
@@ -46,14 +48,18 @@ export class Templates {
   }
 
   async #upload(files) {
-    this.#complain("");
+    const drop = part(this.#node, "drop");
+    const problems = [];
+    drop.setAttribute("aria-busy", "true");
     for (const file of files) {
       try {
         this.#add(await upload(file));
       } catch (error) {
-        this.#complain(`${file.name}: ${explain(error)}`);
+        problems.push(`${file.name}: ${explain(error)}`);
       }
     }
+    drop.removeAttribute("aria-busy");
+    if (problems.length) showProblem(drop, problems.join("\n"));
   }
 
   #add(template) {
@@ -78,9 +84,13 @@ export class Templates {
     role.name = `${this.#path}[${index}].role`;
     role.append(...this.#roles.map((name) => el("option", { value: name }, roleName(name))));
     role.value = use.role;
-    role.addEventListener("change", () => (use.role = role.value));
     const remove = part(tile, "remove");
-    remove.setAttribute("aria-label", t("slot.templates.remove", { role: roleName(use.role) }));
+    const nameRemove = () => remove.setAttribute("aria-label", t("slot.templates.remove", { role: roleName(use.role) }));
+    nameRemove();
+    role.addEventListener("change", () => {
+      use.role = role.value;
+      nameRemove();
+    });
     remove.addEventListener("click", () => {
       this.#uses.splice(this.#uses.indexOf(use), 1);
       this.#draw();
@@ -90,11 +100,8 @@ export class Templates {
     return tile;
   }
 
-  #complain(text) {
-    part(this.#node, "problem").textContent = text;
-  }
-
   #changed() {
+    clearProblem(part(this.#node, "drop"));
     this.#node.dispatchEvent(new Event("input", { bubbles: true }));
   }
 }

@@ -46,10 +46,14 @@ export class Trial {
   }
 
   async #openWebcam() {
+    const [live, shoot] = [part(this.#box, "live"), part(this.#box, "shoot")];
+    shoot.disabled = true;
     this.#see("live");
     try {
       await this.#webcam.start();
-      part(this.#box, "shoot").focus();
+      if (live.hidden) return this.#webcam.stop();
+      shoot.disabled = false;
+      shoot.focus();
     } catch {
       this.#closeWebcam();
       this.#tell("bad", t("slot.trial.no_camera"));
