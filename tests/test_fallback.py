@@ -131,6 +131,7 @@ def test_both_plans_share_one_window(
     assert outcomes(stored[0]) == [(FIRST, "provider_timeout"), (SECOND, "ok")]
     first = stored[0]["attempts"][0]
     assert first["maybe_billed"] is True
+    assert first["details"].startswith("cut off after 3.")
     assert FIRST_SHARE_MS - 1000 < first["ms"] <= FIRST_SHARE_MS + 100
     assert outcomes(stored[1]) == [(FIRST, "provider_timeout"), (SECOND, "provider_timeout")]
     assert (stored[1]["status"], stored[1]["failure_reason"]) == ("timeout", "provider_timeout")

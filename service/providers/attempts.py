@@ -203,7 +203,8 @@ async def _call(calls: Calls, ready: Ready, until: float) -> Edited:
             data, info = await _usable(picture.data, house.threads, plan)
             return Edited(data, info, plan)
     except TimeoutError:
-        failure = ProviderTimeout(maybe_billed=True)
+        private = f"cut off after {_now() - started:.1f} s"
+        failure = ProviderTimeout(private=private, maybe_billed=True)
         raise failure from None
     except PhotoslotError as error:
         failure = error
