@@ -133,6 +133,8 @@ PAGES = [
     page("/slots/{slot_id}", "slot"),
     page("/journal", "journal"),
     page("/journal/{job_id}", "job"),
+    page("/statistics", "statistics"),
+    page("/settings", "settings"),
     page("/audit", "audit"),
     page("/shares", "shares"),
     page("/preflight", "preflight"),

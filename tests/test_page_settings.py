@@ -1,0 +1,99 @@
+"""The settings of the house in the hands of admins."""
+
+from collections.abc import Iterator
+
+import pytest
+from admin import Admin, signed_in
+from browser import PHONE, Person, barriers
+from camera import Camera
+from conftest import MakePerson
+from playwright.sync_api import Page, expect
+from rig import House
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def colleague(house: House) -> Iterator[Admin]:
+    """Another admin, at work over the API."""
+    with signed_in(house, "igor") as admin:
+        yield admin
+
+
+def opened(person: Person) -> Page:
+    page = person.open("/settings")
+    expect(page.locator("#settings")).to_have_attribute("aria-busy", "false")
+    return page
+
+
+def test_settings_are_saved_and_a_wrong_one_is_told_at_its_field(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(422)
+    page = opened(admin_browser)
+    window = page.get_by_label("Window, s")
+    page.get_by_label("Pictures are kept, hours").fill("24")
+    window.fill("99")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("At most 60.")).to_be_visible()
+    expect(window).to_be_focused()
+    expect(page.get_by_label("Pictures are kept, hours")).to_have_value("24")
+
+    window.fill("30")
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Saved; in force at once.")).to_be_visible()
+    page.reload()
+    expect(window).to_have_value("30")
+    assert barriers(page) == []
+
+
+def test_a_new_password_is_asked_about_and_a_key_is_never_shown_again(
+    admin_browser: Person, camera: Camera
+) -> None:
+    page = opened(admin_browser)
+    page.get_by_role("button", name="Make up a password").click()
+    password = page.get_by_label("Ingest password of all slots").input_value()
+    page.get_by_label("OpenAI: API key").fill("sk-secret-of-mine")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Replace the password of every slot?")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Saved; in force at once.")).to_be_visible()
+    assert len(password) == 12
+    assert camera.shoot(password=password).status_code == 200
+    page.reload()
+    key = page.get_by_label("OpenAI: API key")
+    expect(key).to_have_value("")
+    expect(key).to_have_attribute("placeholder", "set here")
+    assert "sk-secret-of-mine" not in page.content()
+    page.get_by_label("Give up the key set here").check()
+    page.get_by_role("button", name="Save").click()
+    expect(key).to_have_attribute("placeholder", "set in the environment")
+
+
+def test_two_admins_see_both_sides(admin_browser: Person, colleague: Admin) -> None:
+    admin_browser.expect_refusal(409)
+    page = opened(admin_browser)
+    page.get_by_label("Window, s").fill("20")
+    version = colleague.get("/api/settings").json()["version"]
+    change = {"version": version, "sync_response_seconds": 55}
+    assert colleague.put("/api/settings", change).status_code == 200
+
+    page.get_by_role("button", name="Save").click()
+
+    conflict = page.locator("#conflict")
+    expect(conflict).to_contain_text("55")
+    expect(conflict).to_contain_text("20")
+    conflict.get_by_role("button", name="Keep what I typed").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved; in force at once.")).to_be_visible()
+    assert colleague.get("/api/settings").json()["sync_response_seconds"] == 20
+
+
+def test_expired_files_are_removed_after_a_question(make_person: MakePerson) -> None:
+    page = opened(make_person("ru", "dark", PHONE).sign_in())
+    page.get_by_role("button", name="Удалить просроченное").click()
+    page.get_by_role("dialog").get_by_role("button", name="Удалить просроченное").click()
+
+    expect(page.locator("#cleaned")).to_contain_text("Удалено 0 файлов")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert barriers(page) == []

@@ -1,0 +1,23 @@
+import { get } from "../lib/api.js";
+import { readyForAdmin } from "../lib/page.js";
+import { poll, retried } from "../lib/poll.js";
+import { SettingsEditor } from "../settings/editor.js";
+import { SettingsForm } from "../settings/form.js";
+import { showChanges, showStorage } from "../settings/house.js";
+import { showModels } from "../settings/standing.js";
+
+const SECONDS = 10;
+
+await readyForAdmin();
+const settings = await retried(() => get("/api/settings"));
+const refresh = poll({
+  load: () => get("/api/providers"),
+  show: ({ providers }) => showModels(providers),
+  fail: () => {},
+  seconds: SECONDS,
+});
+new SettingsEditor(new SettingsForm(settings), settings, ({ changes }) => {
+  showChanges(changes);
+  refresh();
+});
+retried(showStorage);

@@ -1,0 +1,70 @@
+import { get } from "../lib/api.js";
+import { byId, el } from "../lib/dom.js";
+import { t } from "../lib/i18n.js";
+import { readyForAdmin } from "../lib/page.js";
+import { poll } from "../lib/poll.js";
+import { explain } from "../lib/refusals.js";
+import { showCharts } from "../statistics/charts.js";
+import { showFigures, showReasons, showSlots } from "../statistics/figures.js";
+
+const SECONDS = 10;
+const WINDOWS = { 300: "5m", 3600: "1h", 10800: "3h", 86400: "1d", 604800: "7d", 2592000: "30d" };
+const USUAL = "86400";
+
+await readyForAdmin();
+byId("window").append(...Object.entries(WINDOWS).map(([value, name]) => el("option", { value }, t(`statistics.last.${name}`))));
+choose();
+const refresh = poll({ load, show, fail, seconds: SECONDS });
+byId("filters").addEventListener("change", () => {
+  history.pushState(null, "", `?${new URLSearchParams(new FormData(byId("filters")))}`);
+  refresh();
+});
+addEventListener("popstate", () => {
+  choose();
+  refresh();
+});
+
+/** The choice stands in the address, so that Back, a reload and a link keep it. */
+function choose() {
+  const query = new URLSearchParams(location.search);
+  byId("window").value = query.get("window") ?? USUAL;
+  byId("slot_id").value = byId("slot_id").dataset.wanted = query.get("slot_id") ?? "";
+}
+
+async function load() {
+  const seconds = byId("window").value || USUAL;
+  const slot = byId("slot_id").value || byId("slot_id").dataset.wanted;
+  const one = slot ? `&slot_id=${encodeURIComponent(slot)}` : "";
+  const [stats, { slots }] = await Promise.all([
+    get(`/api/stats?window=${seconds}${one}`),
+    get(`/api/stats/slots?window=${seconds}`),
+  ]);
+  return { stats, slots, slot };
+}
+
+function show({ stats, slots, slot }) {
+  byId("trouble").hidden = true;
+  offer(slots, slot);
+  showFigures(stats);
+  byId("empty").hidden = stats.shots > 0;
+  byId("charts").hidden = stats.shots === 0;
+  const windows = slots.filter(({ id }) => !slot || id === slot).map((one) => one.sync_response_seconds);
+  showCharts(stats, Math.max(...windows) * 1000);
+  showReasons(stats.reasons);
+  showSlots(slots.filter(({ id, shots }) => (slot ? id === slot : shots > 0)));
+}
+
+function offer(slots, chosen) {
+  const box = byId("slot_id");
+  if (box.options.length === 0) {
+    const options = slots.map(({ id, name }) => el("option", { value: id }, `${id} · ${name}`));
+    box.append(el("option", { value: "" }, t("statistics.all")), ...options);
+  }
+  box.value = chosen;
+  box.dataset.wanted = "";
+}
+
+function fail(error) {
+  byId("trouble").textContent = explain(error);
+  byId("trouble").hidden = false;
+}
