@@ -65,7 +65,7 @@ def test_a_new_password_is_asked_about_and_a_key_is_never_shown_again(
     expect(key).to_have_value("")
     expect(key).to_have_attribute("placeholder", "set here")
     assert "sk-secret-of-mine" not in page.content()
-    page.get_by_label("Give up the key set here").check()
+    page.get_by_role("checkbox", name="Give up the key set here").check()
     page.get_by_role("button", name="Save").click()
     expect(key).to_have_attribute("placeholder", "set in the environment")
 
