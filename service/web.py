@@ -23,7 +23,7 @@ MIMES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-IMPORT = re.compile(r'^(?:import|export)\s[^;"]*?"(\.[^"]+)"', re.M)
+IMPORT = re.compile(r'^(?:import|export)\s(?:[^;"]*?\sfrom\s)?"(\.[^"]+)"', re.M)
 
 
 @dataclass(frozen=True, slots=True)
