@@ -11,7 +11,7 @@ export function showCode(share) {
   if (!shown) copyOnClick(byId("code-copy"), () => shown.page_url, t("shares.copy"));
   shown = share;
   const token = new URL(share.page_url).hash.slice(1);
-  byId("code-title").textContent = share.label || t("shares.no_label");
+  byId("code-title").textContent = share.label || t("show.code");
   byId("code-image").src = `/public/shares/qr?share=${encodeURIComponent(token)}`;
   byId("code-address").textContent = share.page_url;
   byId("code-dialog").showModal();
