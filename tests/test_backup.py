@@ -99,6 +99,15 @@ def house_url(house: House) -> str:
     return house.environment["DATABASE_URL"]
 
 
+def test_a_backup_that_cannot_be_read_back_is_not_kept(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive.Writer, "finish", lambda _: None)
+    with pytest.raises(archive.Broken, match="has no SHA256SUMS"):
+        backup.back_up(house_url(house), house.media_root, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def made(house: House, camera: Camera, tmp_path: Path) -> Path:
     """A backup of a house with one picture."""

@@ -11,6 +11,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import httpx
 import photos
 import pytest
 import yaml
@@ -196,6 +197,7 @@ def test_the_steps_of_the_image_make_a_service_that_takes_shots(
 
         house.wait_until(is_healthy, "its health check is content")
         assert Camera(house.url).shoot().status_code == 200
+        assert httpx.get(f"{house.url}/login", trust_env=False).status_code == 200
     finally:
         house.stop()
     for command in ("migrate", "backup", "restore", "admin", "cleanup"):
