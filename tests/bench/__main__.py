@@ -7,13 +7,14 @@ import time
 import traceback
 from types import ModuleType
 
-import admin
 import ingest
+import pages
 import providers
+import statements
 from figures import Figure, table
 from stage import open_stage
 
-BENCHES = {"ingest": ingest, "admin": admin, "providers": providers}
+BENCHES = {"ingest": ingest, "admin": statements, "providers": providers, "pages": pages}
 
 
 def main() -> int:
@@ -23,7 +24,8 @@ def main() -> int:
         "what",
         choices=BENCHES,
         help="ingest: the way of one shot; admin: a journal of a million jobs; "
-        "providers: what a moody provider leaves",
+        "providers: what a moody provider leaves; "
+        "pages: what a page weighs and how soon it is there",
     )
     parser.add_argument("--quick", action="store_true", help="fewer shots, rougher figures")
     asked = parser.parse_args()

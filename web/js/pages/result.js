@@ -41,6 +41,7 @@ function show(found) {
   const state = stateOf(job);
   byId("problem").hidden = true;
   byId("result").dataset.state = state;
+  byId("result").setAttribute("aria-busy", "false");
   say("headline", t(`result.headline_${state}`));
   say("advice", t(`result.advice_${state}`, { until: until(job.expires_at) }));
   if (state === "shown") showPicture(job, jobId, reload);

@@ -54,6 +54,7 @@ function fail(error) {
 }
 
 function say(what) {
+  byId("slides").setAttribute("aria-busy", "false");
   byId("waiting").hidden = what === null;
   byId("waiting").dataset.what = what;
   if (what === null) return;

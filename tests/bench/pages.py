@@ -1,0 +1,152 @@
+"""What a page weighs and how soon it is there, when a browser sees it for the first time.
+
+The photos on it are left out of its weight: they come after it and are as large as they are. Its
+content is there when its frame is made (`html[data-ready]`) and nothing on it is `aria-busy`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import photos
+from admin import sign_in
+from browser import Person, chromium
+from camera import Camera
+from figures import Figure
+from load import SLOTS
+from playwright.sync_api import Browser
+from rig import House
+from stage import Stage
+
+from service.app import PAGES
+
+KILOBYTE = 1000
+PHOTOS = ("image/jpeg", "image/png", "image/webp")
+NOWHERE = "/nowhere"
+CONTENT = 'html[data-ready]:not(:has([aria-busy="true"]))'
+WATCH = f"""
+    new MutationObserver((_changes, observer) => {{
+        if (!document.querySelector('{CONTENT}')) return;
+        observer.disconnect();
+        performance.mark("content");
+    }}).observe(document, {{ subtree: true, childList: true, attributes: true }});
+"""
+SHOWN_AFTER = 'performance.getEntriesByName("content")[0]?.startTime'
+
+
+@dataclass(frozen=True)
+class Size:
+    """How often every page is loaded."""
+
+    loads: int
+    warm_ups: int = 1
+
+
+FULL = Size(loads=9)
+QUICK = Size(loads=3)
+
+
+@dataclass
+class Load:
+    """One visit with an empty cache: the bytes that came in, heads included, without photos; how
+    many answers that were; milliseconds until the content was there."""
+
+    bytes: int = 0
+    answers: int = 0
+    content_ms: float = 0.0
+    photos: set[str] = field(default_factory=set)
+
+    def note_answer(self, event: dict[str, Any]) -> None:
+        """`Network.responseReceived` of the DevTools protocol."""
+        if event["response"]["mimeType"] in PHOTOS:
+            self.photos.add(event["requestId"])
+
+    def note_end(self, event: dict[str, Any]) -> None:
+        """`Network.loadingFinished`: only now it is known how much an answer was."""
+        if event["requestId"] not in self.photos:
+            self.bytes += event["encodedDataLength"]
+            self.answers += 1
+
+
+def first_loads(stage: Stage, size: Size) -> Iterator[Figure]:
+    """Every page of the house, with a picture in every slot."""
+    with stage.house() as house, chromium() as browser:
+        addresses = _addresses(house)
+        cookies = _signed_in(browser, house)
+        for page, address in addresses.items():
+            for _ in range(size.warm_ups):
+                _visit(browser, house, address, cookies)
+            loads = [_visit(browser, house, address, cookies) for _ in range(size.loads)]
+            yield from _figures(page, loads)
+
+
+def _figures(page: str, loads: list[Load]) -> Iterator[Figure]:
+    times = sorted(load.content_ms for load in loads)
+    [answers] = Counter(load.answers for load in loads).most_common(1)
+    yield Figure(
+        name=f"{page}, first load",
+        value=max(load.bytes for load in loads) / KILOBYTE,
+        unit="kB",
+        limit=100,
+        how=f"the most of {len(loads)}, over the wire without photos, {answers[0]} answers",
+    )
+    yield Figure(
+        name=f"{page}, content",
+        value=median(times),
+        unit="ms",
+        limit=300,
+        how=f"median of {len(loads)} with an empty cache, {times[0]:.0f} to {times[-1]:.0f} ms",
+    )
+
+
+def _addresses(house: House) -> dict[str, str]:
+    """Where every page is, by its path in the registry; a gallery's is the link to it."""
+    jobs = [Camera(house.url).shoot(photos.jpeg(), slot).headers["x-job-id"] for slot in SLOTS]
+    known = {"slot_id": SLOTS[0], "job_id": jobs[0]}
+    links = {urlsplit(link).path: link for link in _links(house)}
+    found = {}
+    for path in [*(route.path for route in PAGES if "/static/" not in route.path), NOWHERE]:
+        address = path.format(**known)
+        found[path] = links.get(address, urljoin(house.url, address))
+    return found
+
+
+def _links(house: House) -> Iterator[str]:
+    """The links of a gallery of one slot and of one of all slots."""
+    with sign_in(house) as admin:
+        for slot_id in (SLOTS[0], None):
+            share = admin.post("/api/shares", json={"slot_id": slot_id, "label": "bench"}).json()
+            yield from (share["page_url"], share["show_url"])
+
+
+def _signed_in(browser: Browser, house: House) -> list[Any]:
+    person = Person(browser, house).sign_in()
+    cookies = person.context.cookies()
+    person.leave()
+    return cookies
+
+
+def _visit(browser: Browser, house: House, address: str, cookies: list[Any]) -> Load:
+    """Somebody signed in comes for the first time: a browser's profile of its own each time."""
+    person = Person(browser, house)
+    person.expect_refusal(404)
+    person.context.add_cookies(cookies)
+    person.context.add_init_script(WATCH)
+    page = person.context.new_page()
+    load = Load()
+    wire = person.context.new_cdp_session(page)
+    wire.on("Network.responseReceived", load.note_answer)
+    wire.on("Network.loadingFinished", load.note_end)
+    wire.send("Network.enable")
+    page.goto(address)
+    page.wait_for_selector(CONTENT, state="attached")
+    page.wait_for_load_state("networkidle")
+    load.content_ms = page.evaluate(SHOWN_AFTER)
+    person.leave()
+    return load
+
+
+MEASUREMENTS = (first_loads,)
