@@ -10,23 +10,31 @@ const CLOSE_TO_THE_WINDOW = 0.8;
 
 /** All slots with their figures of the last hour and their `health`. */
 export async function loadSlots() {
-  const [{ slots }, figures, { providers }] = await Promise.all([
-    get("/api/slots"),
-    get(`/api/stats/slots?window=${WINDOW_SECONDS}`),
-    get("/api/providers"),
-  ]);
-  const now = new Map(figures.slots.map((slot) => [slot.id, slot]));
-  const configured = new Set(providers.filter((one) => one.configured).map((one) => one.name));
-  return slots
-    .map((slot) => ({ ...slot, ...now.get(slot.id) }))
-    .map((slot) => ({ ...slot, health: healthOf(slot, configured.has(slot.provider)) }));
+  const [{ slots }, figures] = await Promise.all([get("/api/slots"), lastHour()]);
+  return slots.map((slot) => judged(slot, figures));
+}
+
+/** One slot, as `loadSlots` gives it. */
+export async function loadSlot(id) {
+  const [slot, figures] = await Promise.all([get(`/api/slots/${id}`), lastHour()]);
+  return judged(slot, figures);
+}
+
+async function lastHour() {
+  const { slots } = await get(`/api/stats/slots?window=${WINDOW_SECONDS}`);
+  return new Map(slots.map((slot) => [slot.id, slot]));
+}
+
+function judged(slot, figures) {
+  const known = { ...slot, ...figures.get(slot.id) };
+  return { ...known, health: healthOf(known) };
 }
 
 /** How a slot stands, as `{status, reason}`: the first thing that is true decides. */
-export function healthOf(slot, isConfigured) {
+function healthOf(slot) {
   if (!slot.is_active) return say("off", "off");
   if (!slot.has_ingest_password) return say("bad", "no_password");
-  if (!isConfigured) return say("bad", "no_key", { provider: slot.provider });
+  if (isWithoutKey(slot)) return say("bad", "no_key", { provider: slot.provider });
   if (slot.health.status === "bad") return { status: "bad", reason: explainReason(slot.health.reason) };
   if (slot.success_share !== null && slot.success_share < FEW) return failing("bad", slot);
   if (slot.in_flight > 0) return say("busy", "busy", { count: slot.in_flight });
@@ -36,6 +44,8 @@ export function healthOf(slot, isConfigured) {
   if (slot.done > 0) return say("ok", "ok", { ago: ago(slot.last_success_at) });
   return say("idle", "idle");
 }
+
+const isWithoutKey = ({ health }) => health.status === "bad" && health.reason === "not_configured";
 
 function failing(status, slot) {
   return { status, reason: explainReason(slot.last_failure_reason) };

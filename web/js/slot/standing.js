@@ -1,12 +1,12 @@
 import { byId, part, write } from "../lib/dom.js";
 import { poll } from "../lib/poll.js";
-import { loadSlots } from "../parts/health.js";
+import { loadSlot } from "../parts/health.js";
 
 const SECONDS = 5;
 
 /** The slot's light, as on the page of all slots. */
 export function showStanding(id) {
-  poll({ load: loadSlots, show: (slots) => show(slots.find((slot) => slot.id === id)), fail: () => {}, seconds: SECONDS });
+  poll({ load: () => loadSlot(id), show, fail: () => {}, seconds: SECONDS });
 }
 
 function show({ health }) {
