@@ -35,7 +35,8 @@ export class Filters {
   get query() {
     const query = new URLSearchParams(location.search);
     for (const name of MOMENTS) {
-      if (query.has(name)) query.set(name, new Date(query.get(name)).toISOString());
+      const moment = new Date(query.get(name));
+      if (query.has(name) && !Number.isNaN(moment.valueOf())) query.set(name, moment.toISOString());
     }
     return query;
   }

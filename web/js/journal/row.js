@@ -4,6 +4,9 @@ import { t } from "../lib/i18n.js";
 import { ago, dateTime } from "../lib/time.js";
 import { nameOf, showOutcome } from "../parts/outcome.js";
 
+// Older pictures may be gone, and asking for each in vain costs more than it shows.
+const KEPT_MS = 72 * 3_600_000;
+
 /** The row of a shot. */
 export function makeRow(job) {
   const row = clone("row").querySelector("tr");
@@ -23,8 +26,8 @@ export function makeRow(job) {
   return row;
 }
 
-function showPicture(image, { id, status, stored }) {
-  image.hidden = status !== "done" || !stored;
+function showPicture(image, { id, status, stored, finished_at: finished }) {
+  image.hidden = status !== "done" || !stored || Date.parse(finished) + KEPT_MS < Date.now();
   image.addEventListener("error", () => (image.hidden = true));
   if (!image.hidden) image.src = `/public/results/${id}/preview`;
 }

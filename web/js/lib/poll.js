@@ -3,14 +3,17 @@ import * as connection from "./connection.js";
 
 /** Calls `load` now and then every `seconds`, never twice at once: `show` gets what it gave, `fail`
  * its error. Rests while the page is hidden; after a failure it waits longer and longer, and goes on
- * at once when the connection is back. Gives a function that loads out of turn. */
+ * at once when the connection is back. Gives a function that loads out of
+ * turn: at once, or as soon as the load that runs has ended. */
 export function poll({ load, show, fail, seconds }) {
   const backoff = new Backoff();
   let timer;
   let running = false;
+  let isAskedAgain = false;
 
   async function turn() {
     clearTimeout(timer);
+    isAskedAgain = running;
     if (running || document.hidden) return;
     running = true;
     let wait = seconds * 1000;
@@ -22,7 +25,7 @@ export function poll({ load, show, fail, seconds }) {
       fail(error);
     } finally {
       running = false;
-      timer = setTimeout(turn, wait);
+      timer = setTimeout(turn, isAskedAgain ? 0 : wait);
     }
   }
 
@@ -32,10 +35,13 @@ export function poll({ load, show, fail, seconds }) {
   return turn;
 }
 
-/** What `load` gives, however often it has to be tried. */
-export function retried(load) {
+/** What `load` gives, however often it has to be tried; `fail` is told why it has to be. */
+export function retried(load, fail = () => {}) {
   const backoff = new Backoff();
-  const again = () => new Promise((resolve) => setTimeout(resolve, backoff.next())).then(attempt);
+  const again = (error) => {
+    fail(error);
+    return new Promise((resolve) => setTimeout(resolve, backoff.next())).then(attempt);
+  };
   const attempt = () => load().catch(again);
   return attempt();
 }

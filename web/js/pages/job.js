@@ -1,4 +1,4 @@
-import { ApiError, get } from "../lib/api.js";
+import { ApiError, get, signInAgain } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { bytes, dollars, number } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
@@ -20,6 +20,7 @@ await tell();
 async function tell() {
   const job = await retried(() => get(`/api/jobs/${encodeURIComponent(id)}`).catch(known));
   if (job instanceof ApiError) return fail(job);
+  if (!job.attempts) return signInAgain();
   show(job);
   if (job.status === "pending") setTimeout(tell, PAUSE_MS);
 }

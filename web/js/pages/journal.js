@@ -15,8 +15,9 @@ const filters = new Filters(load);
 const refresh = poll({ load: ask, show, fail, seconds: SECONDS });
 for (const name of ["older", "newer"]) byId(name).addEventListener("click", turnPage);
 
-function ask() {
-  return get(`/api/jobs?${filters.query}`);
+async function ask() {
+  const asked = location.search;
+  return { asked, ...(await get(`/api/jobs?${filters.query}`)) };
 }
 
 /** Another filter or page: what is there no longer counts. */
@@ -34,7 +35,9 @@ function turnPage({ target }) {
   byId("main").focus();
 }
 
-function show({ jobs, older, newer }) {
+/** An answer to what is no longer asked counts for nothing. */
+function show({ asked, jobs, older, newer }) {
+  if (asked !== location.search) return;
   byId("trouble").hidden = true;
   showRows(jobs);
   showPlace("older", older);

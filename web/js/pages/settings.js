@@ -1,6 +1,8 @@
 import { get } from "../lib/api.js";
+import { byId } from "../lib/dom.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll, retried } from "../lib/poll.js";
+import { explain } from "../lib/refusals.js";
 import { SettingsEditor } from "../settings/editor.js";
 import { SettingsForm } from "../settings/form.js";
 import { showChanges, showStorage } from "../settings/house.js";
@@ -9,11 +11,12 @@ import { showModels } from "../settings/standing.js";
 const SECONDS = 10;
 
 await readyForAdmin();
-const settings = await retried(() => get("/api/settings"));
+const settings = await retried(() => get("/api/settings"), tell);
+byId("trouble").hidden = true;
 const refresh = poll({
   load: () => get("/api/providers"),
   show: ({ providers }) => showModels(providers),
-  fail: () => {},
+  fail: tell,
   seconds: SECONDS,
 });
 new SettingsEditor(new SettingsForm(settings), settings, ({ changes }) => {
@@ -21,3 +24,8 @@ new SettingsEditor(new SettingsForm(settings), settings, ({ changes }) => {
   refresh();
 });
 retried(showStorage);
+
+function tell(error) {
+  byId("trouble").textContent = explain(error);
+  byId("trouble").hidden = false;
+}

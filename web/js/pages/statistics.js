@@ -27,41 +27,42 @@ addEventListener("popstate", () => {
 /** The choice stands in the address, so that Back, a reload and a link keep it. */
 function choose() {
   const query = new URLSearchParams(location.search);
-  byId("window").value = query.get("window") ?? USUAL;
+  byId("window").value = query.get("window") in WINDOWS ? query.get("window") : USUAL;
   byId("slot_id").value = byId("slot_id").dataset.wanted = query.get("slot_id") ?? "";
 }
 
 async function load() {
-  const seconds = byId("window").value || USUAL;
-  const slot = byId("slot_id").value || byId("slot_id").dataset.wanted;
+  const asked = location.search;
+  const seconds = byId("window").value;
+  const slot = new URLSearchParams(asked).get("slot_id");
   const one = slot ? `&slot_id=${encodeURIComponent(slot)}` : "";
   const [stats, { slots }] = await Promise.all([
     get(`/api/stats?window=${seconds}${one}`),
     get(`/api/stats/slots?window=${seconds}`),
   ]);
-  return { stats, slots, slot };
+  return { stats, slots, slot, asked };
 }
 
-function show({ stats, slots, slot }) {
+function show({ stats, slots, slot, asked }) {
   byId("trouble").hidden = true;
-  offer(slots, slot);
+  offer(slots);
+  if (asked !== location.search) return;
   showFigures(stats);
   byId("empty").hidden = stats.shots > 0;
   byId("charts").hidden = stats.shots === 0;
   const windows = slots.filter(({ id }) => !slot || id === slot).map((one) => one.sync_response_seconds);
-  showCharts(stats, Math.max(...windows) * 1000);
-  showReasons(stats.reasons);
+  if (stats.shots > 0) showCharts(stats, Math.max(0, ...windows) * 1000);
+  showReasons(stats);
   showSlots(slots.filter(({ id, shots }) => (slot ? id === slot : shots > 0)));
 }
 
-function offer(slots, chosen) {
+/** Once; from then on the choice is the reader's. */
+function offer(slots) {
   const box = byId("slot_id");
-  if (box.options.length === 0) {
-    const options = slots.map(({ id, name }) => el("option", { value: id }, `${id} · ${name}`));
-    box.append(el("option", { value: "" }, t("statistics.all")), ...options);
-  }
-  box.value = chosen;
-  box.dataset.wanted = "";
+  if (box.options.length > 0) return;
+  const options = slots.map(({ id, name }) => el("option", { value: id }, `${id} · ${name}`));
+  box.append(el("option", { value: "" }, t("statistics.all")), ...options);
+  box.value = box.dataset.wanted;
 }
 
 function fail(error) {

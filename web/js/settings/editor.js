@@ -3,6 +3,7 @@ import { confirmed } from "../lib/confirm.js";
 import { byId, part } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { clearProblem, clearProblems, showProblems } from "../lib/problems.js";
+import { retried } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { toast } from "../lib/toast.js";
 import { same, showDifferences } from "../slot/diff.js";
@@ -40,8 +41,14 @@ export class SettingsEditor {
     this.#onSaved(settings);
   }
 
+  /** Only what was touched: another admin's changes of other fields stay. */
+  #change() {
+    const before = this.#form.normal(this.#saved);
+    return Object.fromEntries(Object.entries(this.#form.read()).filter(([name, value]) => !same(value, before[name])));
+  }
+
   #isChanged() {
-    return !same(this.#form.read(), this.#form.normal(this.#saved));
+    return Object.keys(this.#change()).length > 0;
   }
 
   #changed() {
@@ -51,7 +58,7 @@ export class SettingsEditor {
   }
 
   async #save() {
-    const change = this.#form.read();
+    const change = this.#change();
     if (change.ingest_password && !(await isMeant())) return;
     byId("trouble").hidden = true;
     try {
@@ -63,7 +70,7 @@ export class SettingsEditor {
   }
 
   async #refused(error) {
-    if (error.reason === "version_conflict") return this.#conflict(await get("/api/settings"));
+    if (error.reason === "version_conflict") return this.#conflict(await retried(() => get("/api/settings")));
     const homeless = error instanceof ApiError ? showProblems(this.#form.node, error.errors) : [];
     byId("trouble").textContent = [explain(error), ...homeless].join(" ");
     byId("trouble").hidden = false;
@@ -72,11 +79,14 @@ export class SettingsEditor {
   /** Both sides, and a choice: what is on the form stays there until it is made. */
   #conflict(theirs) {
     const box = byId("conflict");
-    const { ingest_password: _password, provider_keys: _keys, ...mine } = this.#form.read();
-    showDifferences(box, this.#form.normal(theirs), mine);
+    const mine = this.#change();
+    const { ingest_password: _password, provider_keys: _keys, ...shown } = mine;
+    const normal = this.#form.normal(theirs);
+    showDifferences(box, normal, { ...normal, ...shown });
     part(box, "theirs").onclick = () => this.#show(theirs);
     part(box, "mine").onclick = () => {
       this.#saved = theirs;
+      this.#form.fill({ ...normal, ...mine });
       box.hidden = true;
       this.#changed();
       byId("save").focus();

@@ -9,6 +9,8 @@ const HOUSE = {
 };
 const AT_ONCE = { type: "integer", minimum: 1, maximum: 1000 };
 const PASSWORD = "ingest_password";
+// 32 of them, so that each is as likely; none is taken for another.
+const ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
 
 /** The form of the house's settings. Secrets go in and are never shown: what is empty stays as it is. */
 export class SettingsForm {
@@ -27,14 +29,19 @@ export class SettingsForm {
   }
 
   show(settings) {
-    for (const name of Object.keys(HOUSE)) setValue(this.#control(name), settings[name]);
-    for (const [name, value] of Object.entries(settings.provider_max_in_flight)) {
-      setValue(this.#control(`provider_max_in_flight.${name}`), value);
-    }
+    this.fill(settings);
     for (const [name, source] of Object.entries(settings.provider_keys)) this.#showKey(name, source);
     this.#control(PASSWORD).value = "";
     this.#control(PASSWORD).type = "password";
     this.node.setAttribute("aria-busy", "false");
+  }
+
+  /** Everything but the secrets. */
+  fill(settings) {
+    for (const name of Object.keys(HOUSE)) setValue(this.#control(name), settings[name]);
+    for (const [name, value] of Object.entries(settings.provider_max_in_flight)) {
+      setValue(this.#control(`provider_max_in_flight.${name}`), value);
+    }
   }
 
   /** What the API takes. */
@@ -77,7 +84,7 @@ export class SettingsForm {
     const bytes = crypto.getRandomValues(new Uint8Array(12));
     const control = this.#control(PASSWORD);
     control.type = "text";
-    control.value = Array.from(bytes, (byte) => (byte % 36).toString(36)).join("");
+    control.value = Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join("");
     control.focus();
     control.dispatchEvent(new Event("input", { bubbles: true }));
   }

@@ -4,12 +4,18 @@ import { explainReason } from "../lib/refusals.js";
 import { ago, dateTime } from "../lib/time.js";
 import { nameOf } from "../parts/outcome.js";
 
+// How a provider stands that needs nobody.
+const QUIET = ["ok", "unknown"];
 const LIGHTS = { working: "ok", failing: "warn", skipped: "bad" };
 
 /** How the providers' models went lately, and what is known of them without a shot. */
 export function showModels(providers) {
   const rows = providers.flatMap((provider) => {
-    const known = [...provider.models.map((one) => called(provider.name, one)), ...provider.standings.map((one) => warned(provider.name, one))];
+    const troubled = provider.standings.filter(({ reason, ends_soon: ends }) => ends || !QUIET.includes(reason));
+    const known = [
+      ...provider.models.map((one) => called(provider.name, one)),
+      ...troubled.map((one) => warned(provider.name, one)),
+    ];
     if (!provider.configured) return [row(provider.name, "–", "bad", t("settings.key.none"), "–")];
     return known.length ? known : [row(provider.name, "–", "idle", t("settings.never_called"), "–")];
   });
@@ -22,8 +28,9 @@ function called(provider, { model, state, reason, probe_at: probe, succeeded_at:
 }
 
 function warned(provider, { model, reason, shutdown_date: ends, since }) {
-  const words = [reason && explainReason(reason), ends && t("settings.ends", { date: ends })];
-  return row(provider, model ?? "–", reason ? "bad" : "warn", words.filter(Boolean).join(" "), since ? dateTime(since) : "–");
+  const isBad = !QUIET.includes(reason);
+  const words = [isBad && explainReason(reason), ends && t("settings.ends", { date: ends })];
+  return row(provider, model, isBad ? "bad" : "warn", words.filter(Boolean).join(" "), since ? dateTime(since) : "–");
 }
 
 function row(provider, model, light, words, when) {

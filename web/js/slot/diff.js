@@ -28,7 +28,7 @@ function pathName(path) {
 }
 
 function stepName(step) {
-  const key = ["slot", "setting"].map((kind) => `${kind}.${step}`).find((one) => has(one));
+  const key = ["slot", "setting", "settings"].map((kind) => `${kind}.${step}`).find((one) => has(one));
   return key ? t(key) : step;
 }
 

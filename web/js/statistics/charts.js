@@ -49,7 +49,8 @@ function show(box, chart, names, rows) {
 }
 
 function rowOf(tag, cells) {
-  return el("tr", {}, ...cells.map((cell) => el(tag, {}, cell)));
+  const scope = tag === "th" ? { scope: "col" } : {};
+  return el("tr", {}, ...cells.map((cell) => el(tag, scope, cell)));
 }
 
 /** A tick between whole shots has no name. */

@@ -22,10 +22,11 @@ export function showFigures(stats) {
 }
 
 /** Why shots failed, the most frequent first; each leads to its shots. */
-export function showReasons(reasons) {
+export function showReasons({ reasons, slot_id: slot }) {
   byId("why").hidden = reasons.length === 0;
-  const rows = reasons.map(({ reason, count, shots = count }) => {
-    const link = el("a", { href: `/journal?reason=${reason}` }, number(shots));
+  const rows = reasons.map(({ reason, shots }) => {
+    const query = new URLSearchParams({ reason, ...(slot && { slot_id: slot }) });
+    const link = el("a", { href: `/journal?${query}` }, number(shots));
     return el("tr", {}, el("td", {}, explainReason(reason)), el("td", { class: "figure" }, link));
   });
   byId("reasons").replaceChildren(...rows);
