@@ -8,13 +8,20 @@ import traceback
 from types import ModuleType
 
 import ingest
+import ops
 import pages
 import providers
 import statements
 from figures import Figure, table
 from stage import open_stage
 
-BENCHES = {"ingest": ingest, "admin": statements, "providers": providers, "pages": pages}
+BENCHES = {
+    "ingest": ingest,
+    "admin": statements,
+    "providers": providers,
+    "pages": pages,
+    "ops": ops,
+}
 
 
 def main() -> int:
@@ -25,7 +32,8 @@ def main() -> int:
         choices=BENCHES,
         help="ingest: the way of one shot; admin: a journal of a million jobs; "
         "providers: what a moody provider leaves; "
-        "pages: what a page weighs and how soon it is there",
+        "pages: what a page weighs and how soon it is there; "
+        "ops: cleanup, health and metrics, a killed process",
     )
     parser.add_argument("--quick", action="store_true", help="fewer shots, rougher figures")
     asked = parser.parse_args()

@@ -19,10 +19,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import psycopg
 from figures import Figure
+from filling import LARGE, fill
 from load import run
-from psycopg import sql
 from rig import SIGNING_KEY
 from stage import Stage
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -50,8 +49,9 @@ DAY = 24 * 3600
 # PostgreSQL flushes a session's counters at most this long after it fell idle.
 REPORT_SECONDS = 11.0
 ADMIN, PASSWORD = "serg", "a password of the bench"
-LARGE = ("job_history", "media_object")
-PLANNED_FOR_VALUES = ("journal_page_older", "journal_page_newer", "journal_failures")
+PLANNED_FOR_VALUES = (
+    *("journal_page_older", "journal_page_newer", "journal_failures", "cleanup_due"),
+)
 BUSY, FAILING, RESTING = "slot-001", "slot-014", "slot-015"
 MODEL = "gemini-nano-banana-2.1"
 
@@ -72,7 +72,7 @@ QUICK = Size(jobs=100_000, rounds=12, claims=50)
 def filling(stage: Stage, size: Size) -> Iterator[Figure]:
     """How long it takes to fill the house."""
     started = time.perf_counter()
-    _fill(stage.tables.url, size.jobs)
+    fill(stage.tables.url, size.jobs, DAYS)
     yield Figure(
         name=f"{size.jobs:,} jobs",
         value=time.perf_counter() - started,
@@ -80,39 +80,6 @@ def filling(stage: Stage, size: Size) -> Iterator[Figure]:
         limit=FILL_SECONDS,
         how=f"over {DAYS} days on 15 slots with their pictures and hours, indexed and analysed",
     )
-
-
-def _fill(url: str, jobs: int) -> None:
-    """Without triggers, foreign keys and indexes: they would be most of the work."""
-    with psycopg.connect(url) as connection:
-        connection.execute("set session_replication_role = replica")
-        with _without_indexes(connection):
-            connection.execute(_text("fill_jobs"), [jobs, DAYS])
-            connection.execute(_text("fill_media"))
-        connection.execute(_text("fill_hours"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("vacuum (analyze)")
-        connection.execute("select pg_stat_reset()")
-
-
-def _text(name: str) -> bytes:
-    return (HERE / f"{name}.sql").read_bytes()
-
-
-@contextmanager
-def _without_indexes(connection: "psycopg.Connection[Any]") -> Iterator[None]:
-    """The large tables lose their indexes for the block, but for the primary keys."""
-    found = connection.execute(
-        "select c.relname, pg_get_indexdef(c.oid) from pg_index i join pg_class c"
-        " on c.oid = i.indexrelid"
-        " where i.indrelid = any(%s::regclass[]) and not i.indisprimary",
-        [list(LARGE)],
-    ).fetchall()
-    for name, _ in found:
-        connection.execute(sql.SQL("drop index {}").format(sql.Identifier(name)))
-    yield
-    for _, definition in found:
-        connection.execute(definition)
 
 
 def figures_of_shots(stage: Stage, size: Size) -> Iterator[Figure]:
@@ -496,7 +463,13 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
     attempts = [{"provider": "gemini", "tokens": 1400, "cost_microusd": 39000}]
     picture = ("results/a.jpg", "image/jpeg", 900_000, sha256, 2048, 1365)
     return {
+        "cleanup_due": [(400, 900.0, DAY, 5.0, 10.0)],
+        "cleanup_jobs": [(400, 1000), (31, 1000)],
+        "cleanup_unknown": [([f"results/a/{uuid4()}.jpg" for _ in range(1000)],)],
         "gallery_page": [(slot, PER_SLOT) for slot in (None, *slots)],
+        "house_now": [(5.0,)],
+        "house_slots": [("UTC",)],
+        "job_adopt": [(job_id, now, 9000, *picture, now)],
         "job_by_id": [(job_id,)],
         "job_fail": [
             (
@@ -507,6 +480,7 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
         ],
         "job_finish": [(job_id, attempts, 60, 8000, 40, 8400, True, True, *picture, now, "gemini")],
         "job_undelivered": [(job_id,)],
+        "jobs_dead": [(0, None, None, 5.0, 10.0), (0, BUSY, None, 5.0, 10.0)],
         "journal_failures": [
             (slot, since, now, 20) for slot in (None, *slots) for since in (day, month)
         ],
