@@ -32,6 +32,8 @@ from service.threads import Threads, in_thread
 BATCH_FILES = 500
 BATCH_NAMES = 1000
 BATCH_ROWS = 1000
+# While shots are taken a lane rests this many times as long as it works.
+RESTS = 8
 LONGEST_WINDOW_SECONDS = 60
 # A row comes a moment after its file. A day leaves time to notice that a database was restored
 # without the files that came after its backup, or the other way round.
@@ -224,8 +226,10 @@ async def _orphans(cleaner: Cleaner) -> AsyncIterator[list[Stray]]:
     """Batches of files that no row names and that have been there for a while."""
     disk, names = cleaner.threads.disk, cleaner.media.kept_files()
     while paths := await in_thread(disk, lambda: list(islice(names, BATCH_NAMES))):
+        started = time.monotonic()
         unknown = await queries.cleanup_unknown(cleaner.db, paths)
         yield await in_thread(disk, _strays, cleaner.media, unknown, ORPHAN_SECONDS)
+        await _let_shots_pass(cleaner, started)
 
 
 def _strays(media: Media, paths: Sequence[str], older_than_seconds: float) -> list[Stray]:
@@ -265,6 +269,7 @@ class _Place:
 async def _lane(cleaner: Cleaner, place: _Place) -> Cleaned:
     total = Cleaned()
     while True:
+        started = time.monotonic()
         async with cleaner.db.transaction() as session:
             batch = await place.next_batch(session)
             gone = await in_thread(cleaner.threads.disk, _unlink, cleaner.media, batch)
@@ -272,6 +277,13 @@ async def _lane(cleaner: Cleaner, place: _Place) -> Cleaned:
         if not batch:
             return total
         total += _told(cleaner, "expired files", batch, gone)
+        await _let_shots_pass(cleaner, started)
+
+
+async def _let_shots_pass(cleaner: Cleaner, started: float) -> None:
+    """Nobody waits for a cleanup, and somebody for every shot."""
+    if await queries.cleanup_in_the_way(cleaner.db):
+        await asyncio.sleep(RESTS * (time.monotonic() - started))
 
 
 async def _removed(cleaner: Cleaner, task: str, strays: Sequence[Stray]) -> Cleaned:
@@ -305,11 +317,13 @@ async def _rows(cleaner: Cleaner, task: str, remove: Remove) -> Cleaned:
     """Remove rows batch by batch until there are none left."""
     total = Cleaned()
     while True:
+        started = time.monotonic()
         removed = Cleaned(rows=await remove(cleaner))
         cleaner.tell(task, removed)
         total += removed
         if removed.rows < BATCH_ROWS:
             return total
+        await _let_shots_pass(cleaner, started)
 
 
 ROWS: Mapping[str, Remove] = {

@@ -2,6 +2,15 @@
 -- Whether this session may clean the house; held until it ends, however it ends.
 select pg_try_advisory_lock(6, 0);
 
+-- name: cleanup_in_the_way
+-- Whether shots are being taken, which go first.
+-- $1 seconds since the last one
+select exists (
+    select
+    from job_history
+    where created_at > now() - make_interval(secs => $1)
+);
+
 -- name: cleanup_unknown
 -- Those of the files that no row names: nobody will ask for them.
 -- $1 paths

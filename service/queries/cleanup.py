@@ -10,6 +10,8 @@ from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
 
 # A turn is a matter of seconds; a day later nobody waits behind it.
 TURN_SECONDS = 24 * 3600.0
+# As long as the longest window: a shot that came then may still be at work.
+SHOTS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ async def cleanup_turn(session: Session) -> bool:
     """Whether nobody else cleans; then others wait until this session ends."""
     free: bool = await session.value("cleanup_turn")
     return free
+
+
+async def cleanup_in_the_way(db: Runner) -> bool:
+    """Whether shots are being taken now."""
+    shots: bool = await db.value("cleanup_in_the_way", SHOTS_SECONDS)
+    return shots
 
 
 async def cleanup_due(db: Runner, days: int) -> Due:

@@ -464,6 +464,7 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
     picture = ("results/a.jpg", "image/jpeg", 900_000, sha256, 2048, 1365)
     return {
         "cleanup_due": [(400, 900.0, DAY, 5.0, 10.0)],
+        "cleanup_in_the_way": [(60.0,)],
         "cleanup_jobs": [(400, 1000), (31, 1000)],
         "cleanup_unknown": [([f"results/a/{uuid4()}.jpg" for _ in range(1000)],)],
         "gallery_page": [(slot, PER_SLOT) for slot in (None, *slots)],
