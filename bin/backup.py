@@ -33,8 +33,9 @@ def back_up(url: str, media_root: Path, folder: Path) -> tuple[Path, str]:
     pg_dump, pg_restore = (pgtools.find(name, version) for name in ("pg_dump", "pg_restore"))
     target = folder / f"photoslot-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
     dump, aside = target.with_suffix(".dump.part"), target.with_suffix(".tar.part")
-    os.umask(0o077)
     try:
+        for path in (dump, aside):
+            path.touch(mode=0o600, exist_ok=False)
         pgtools.run(pg_dump, url, "--format=custom", "--no-password", f"--file={dump}")
         summary = _pack(aside, dump, list(archive.rows(dump, pg_restore)), media_root)
         archive.check(aside)
@@ -48,9 +49,9 @@ def back_up(url: str, media_root: Path, folder: Path) -> tuple[Path, str]:
 
 def _pack(aside: Path, dump: Path, rows: list[archive.Row], media_root: Path) -> str:
     """Pack the dump and the files its rows speak of; gives the counts in words."""
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
     gone = 0
-    with aside.open("xb") as file:
+    with aside.open("wb") as file:
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar:
             writer = archive.Writer(tar)
             writer.add(archive.DUMP, dump)
