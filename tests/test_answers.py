@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -14,6 +14,7 @@ from starlette.types import Message, Receive
 
 from service import answers
 from service.answers import CHUNK_BYTES, Picture, PictureResponse
+from service.config import Config
 from service.db import Database
 from service.queries import Stages
 
@@ -24,6 +25,7 @@ Execute = Callable[..., int]
 
 JOB = UUID("3f0e8a52-5a4d-4c55-9d0c-4f6c1d2b7a10")
 BASE = "https://photos.example"
+CONFIG = cast(Config, SimpleNamespace(public_base_url=BASE, jwt_signing_keys=("k" * 32,)))
 EXPIRES = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 PICTURE = Picture(b"0123456789abcdef" * 40_000, "image/png", 800, 600)
 
@@ -45,7 +47,7 @@ def request_of(db: Database, accept: str | None = None, receive: Receive = stays
         "method": "POST",
         "headers": headers,
         "line": {},
-        "state": {"db": db, "config": SimpleNamespace(public_base_url=BASE)},
+        "state": {"db": db, "config": CONFIG},
     }
     return Request(scope, receive)
 
@@ -55,7 +57,7 @@ def answered(
     request: Request[Any], expires_at: datetime | None = EXPIRES
 ) -> Iterator[tuple[Response, answers.Device]]:
     with answers.watch(request) as device:
-        headers = answers.headers(BASE, JOB)
+        headers = answers.headers(JOB) | answers.links(CONFIG, JOB)
         yield answers.picture(request, JOB, PICTURE, headers, expires_at, device), device
         device.forget()
 
@@ -124,6 +126,7 @@ async def test_who_asks_for_json_gets_json(db: Database, accept: str) -> None:
         "job_id": str(JOB),
         "status": "done",
         "result_url": f"{BASE}/public/results/{JOB}",
+        "page_url": answers.owner_url(CONFIG, JOB),
         "expires_at": "2026-11-26T12:00:00Z",
         "mime": "image/png",
         "bytes": len(PICTURE.data),
@@ -137,7 +140,7 @@ async def test_a_picture_that_was_not_kept_has_no_link(db: Database) -> None:
     with answered(request, expires_at=None) as (response, _):
         told = json.loads(body_of(await sent(response, request)))
 
-    assert (told["result_url"], told["expires_at"]) == (None, None)
+    assert (told["result_url"], told["page_url"], told["expires_at"]) == (None, None, None)
 
 
 @pytest.mark.parametrize("accept", [None, "application/json"])
