@@ -147,6 +147,9 @@ def test_a_stale_save_shows_both_sides_and_a_choice(
     page.once("dialog", lambda question: question.accept())
     page.reload()
     expect(page.get_by_text("igor saved version 4 in the meantime.")).to_be_visible()
+    with page.expect_response(lambda answer: answer.request.method == "PUT") as unasked:
+        page.locator("#save").click()
+    assert unasked.value.status == 409
     page.get_by_role("button", name="Take what is saved").click()
 
     expect(prompt(page)).to_have_value(XSS)
@@ -305,10 +308,13 @@ def test_who_must_sign_in_again_finds_what_was_typed(admin_browser: Person) -> N
     page = open_slot(admin_browser)
     prompt(page).fill(NEW_PROMPT)
     admin_browser.context.clear_cookies()
+    questions: list[str] = []
+    page.on("dialog", lambda question: (questions.append(question.type), question.accept()))
 
     page.locator("#save").click()
 
     page.wait_for_url("**/login?next=*")
+    assert questions == []
     page.get_by_label("Name").fill(ADMIN)
     page.get_by_label("Password").fill(ADMIN_PASSWORD)
     page.keyboard.press("Enter")

@@ -35,8 +35,8 @@ export class Editor {
     this.#saved = { ...slot, version: draft?.version ?? slot.version };
     if (!draft || same(draft.fields, this.#form.normal(slot))) return this.#show(slot);
     this.#form.show({ ...slot, ...draft.fields });
-    if (draft.version !== slot.version) return this.#conflict(slot);
     this.#changed();
+    if (draft.version !== slot.version) return this.#conflict(slot);
     toast(t("slot.draft_is_back"), "warn");
   }
 
