@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 PATIENCE_SECONDS = 0.02
 SILENT_SECONDS = 5.0
+STILL_GOOD = 3
 
 T = TypeVar("T")
 
@@ -13,9 +14,9 @@ T = TypeVar("T")
 class Glance(Generic[T]):
     """The outcome of the last look at something.
 
-    Who asks when it is older than `fresh_seconds` sets off a new look, waits for it for a moment
-    and otherwise takes the outcome before; nobody looks twice at a time. A look that has not come
-    back after SILENT_SECONDS counts as `silent`."""
+    Who asks when it is older than `fresh_seconds` sets off a new look; nobody looks twice at a
+    time. An outcome that is not much older is given all the same, else the new one is waited for,
+    for a moment. A look that has not come back after SILENT_SECONDS counts as `silent`."""
 
     def __init__(
         self, look: Callable[[], Awaitable[T]], *, fresh_seconds: float, silent: T
@@ -26,12 +27,13 @@ class Glance(Generic[T]):
         self._task: asyncio.Future[T] | None = None
         self._started = 0.0
         self._last: T | None = None
+        self._seen = 0.0
 
     async def now(self) -> T:
         """The outcome; the first to ask waits for it."""
         task = self._looking()
-        patience = SILENT_SECONDS if self._last is None else PATIENCE_SECONDS
-        await asyncio.wait([task], timeout=patience)
+        if not task.done() and (patience := self._patience()):
+            await asyncio.wait([task], timeout=patience)
         if task.done():
             self._last = task.result()
         elif self._last is None or self._age() >= SILENT_SECONDS:
@@ -49,10 +51,17 @@ class Glance(Generic[T]):
         """The look under way, or the last one while it is fresh."""
         task = self._task
         if task is None or (task.done() and self._age() >= self._fresh_seconds):
-            self._last = task.result() if task else None
+            if task:
+                self._last, self._seen = task.result(), self._started
             self._started = asyncio.get_running_loop().time()
             task = self._task = asyncio.ensure_future(self._look())
         return task
+
+    def _patience(self) -> float:
+        if self._last is None:
+            return SILENT_SECONDS
+        age = asyncio.get_running_loop().time() - self._seen
+        return 0.0 if age < STILL_GOOD * self._fresh_seconds else PATIENCE_SECONDS
 
     def _age(self) -> float:
         return asyncio.get_running_loop().time() - self._started

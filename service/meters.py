@@ -7,7 +7,7 @@ What belongs to the house and not to a process is not counted but read from the 
 import asyncio
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prometheus_client import (
@@ -16,6 +16,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     disable_created_metrics,
     generate_latest,
 )
@@ -129,21 +130,36 @@ def count_attempt(
 def exposition(shared: Path | None, house: Collector) -> bytes:
     """Everything in Prometheus' text format: what the processes counted, and `house`. `shared` is
     the folder where several of them count; None for one alone."""
-    text = generate_latest(_all_processes(shared) if shared else REGISTRY)
+    counts = _text(_SharedCounts(shared)) if shared else generate_latest(REGISTRY)
+    return counts + _text(house)
+
+
+def _text(collector: Collector) -> bytes:
     registry = CollectorRegistry()
-    registry.register(house)
-    return text + generate_latest(registry)
+    registry.register(collector)
+    return generate_latest(registry)
 
 
-def _all_processes(shared: Path) -> CollectorRegistry:
+class _SharedCounts:
     """The counts of every process, also of those that ended; gauges only of the living."""
-    for path in shared.glob("gauge_live*.db"):
-        pid = int(path.stem.rpartition("_")[2])
-        if not Path(f"/proc/{pid}").exists():
-            path.unlink(missing_ok=True)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(shared))
-    return registry
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(path) for path in self._folder.glob("*.db") if _is_of_use(path)]
+        metrics: Iterable[Metric] = MultiProcessCollector.merge(files)
+        return metrics
+
+
+def _is_of_use(path: Path) -> bool:
+    """A process that is just starting makes its files empty."""
+    is_dead_gauge = path.name.startswith("gauge_live") and not _lives(path.stem.rpartition("_")[2])
+    return not is_dead_gauge and path.stat().st_size > 0
+
+
+def _lives(pid: str) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 async def watch_process(connections: Callable[[], tuple[int, int]]) -> None:

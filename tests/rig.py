@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -257,6 +258,15 @@ class House(Program):
         """Resident memory of the process now."""
         rss: int = psutil.Process(self.pid).memory_info().rss
         return rss
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of a start of several that serve already: they know the database."""
+        found = []
+        for child in psutil.Process(self.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                found += [child.pid] if child.net_connections("all") else []
+        return found
 
     def _answers(self, path: str) -> bool:
         try:

@@ -3,12 +3,10 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from camera import Camera
 from conftest import MakeHouse
@@ -154,28 +152,11 @@ def test_with_a_token_only_who_knows_it_may_ask(make_house: MakeHouse) -> None:
 # Several processes
 
 
-@pytest.fixture
-def workers(make_house: MakeHouse) -> Iterator[tuple[House, list[int]]]:
-    """A house of two processes, and their ids."""
-    house = make_house(WEB_CONCURRENCY="2", DB_POOL_SIZE="3")
-
-    until(lambda: len(serving(house)) == 2, "both processes serve", 30)
-    yield house, serving(house)
-    house.stop()
-
-
-def serving(house: House) -> list[int]:
-    """The processes that hold connections to PostgreSQL."""
-    found = []
-    for child in psutil.Process(house.pid).children():
-        with suppress(psutil.NoSuchProcess):
-            found += [child.pid] if child.net_connections("all") else []
-    return found
-
-
 @pytest.mark.slow
-def test_every_process_tells_for_all_of_them(workers: tuple[House, list[int]], rows: Rows) -> None:
-    house, pids = workers
+def test_every_process_tells_for_all_of_them(make_house: MakeHouse) -> None:
+    house = make_house(WEB_CONCURRENCY="2", DB_POOL_SIZE="3")
+    until(lambda: len(house.workers) == 2, "both processes serve", 30)
+    victim = house.workers[0]
     done = 'photoslot_shots_total{outcome="done",provider="gemini",slot="slot-001"}'
     camera = Camera(house.url)
     answers = [camera.shoot() for _ in range(SHOTS)]
@@ -189,7 +170,7 @@ def test_every_process_tells_for_all_of_them(workers: tuple[House, list[int]], r
     assert {one["photoslot_in_flight"] for one in seen} == {0}
     assert {one["photoslot_db_max_connections"] for one in seen} == {6}
 
-    os.kill(pids[0], signal.SIGKILL)
-    until(lambda: len(set(serving(house)) - {pids[0]}) == 2, "another one took its place", 30)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(set(house.workers) - {victim}) == 2, "another one took its place", 30)
     until(lambda: samples(house)["photoslot_db_max_connections"] == 6, "the living are counted")
     assert samples(house)[done] == SHOTS

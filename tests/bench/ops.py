@@ -7,16 +7,16 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import httpx
 import photos
 from camera import Camera, breeze_fields
 from figures import Figure
 from filling import fill
+from ingest import peak_bytes
 from load import run, shoot
 from rig import ROOT, SIGNING_KEY, House, until
 from stage import Stage
@@ -144,19 +144,12 @@ def _clean(stage: Stage, house: House) -> Run:
     """All there is."""
     with _cleanup(stage, house) as (process, done):
         while process.poll() is None:
-            done.bytes = max(done.bytes, _peak_bytes(process.pid))
+            # One that has just ended has no memory any more.
+            with suppress(FileNotFoundError, ProcessLookupError, StopIteration):
+                done.bytes = max(done.bytes, peak_bytes(process.pid))
             time.sleep(0.05)
     assert process.returncode == 0, "bin/cleanup failed"
     return done
-
-
-def _peak_bytes(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    lines = (line.split() for line in status.splitlines())
-    return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), 0)
 
 
 def _speed(what: str, of_what: str, done: Run, limit: int) -> Iterator[Figure]:
