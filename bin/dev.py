@@ -172,7 +172,7 @@ def service_environment(home: DevHome, settings: Settings, database_url: str) ->
         "RELOAD": "1",
         "WEB_CONCURRENCY": "1",
         "DATABASE_URL": database_url,
-        "MEDIA_ROOT": str(home.media),
+        "MEDIA_ROOT": str(home.media(database_url if is_given("DATABASE_URL") else None)),
         "SECRETS_DIR": str(home.secrets),
     }
     for name in PROVIDERS:

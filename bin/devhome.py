@@ -1,6 +1,7 @@
 """DEV_HOME: everything one development house keeps, and who lives in it now."""
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -89,9 +90,11 @@ class DevHome:
     def postgres(self) -> Path:
         return self.folder / "postgres"
 
-    @property
-    def media(self) -> Path:
-        return self.folder / "media"
+    def media(self, given_database_url: str | None) -> Path:
+        """Where pictures lie: a folder for each database, since a house takes no other one's."""
+        if given_database_url is None:
+            return self.folder / "media"
+        return self.folder / f"media-{hashlib.sha256(given_database_url.encode()).hexdigest()[:8]}"
 
     @property
     def secrets(self) -> Path:

@@ -279,7 +279,7 @@ def test_a_style_reaches_the_provider_after_the_photo(
 
     assert shot.status_code == 200, shot.text
     [call] = sandbox.calls()
-    assert call["parts"] == ["image", "image", "text"]
+    assert call["parts"] == ["image", "image", "text", "text"]
     photo, template = call["images"]
     assert (photo["width"], photo["height"]) == (640, 480)
     assert template["sha256"] == hashlib.sha256(style).hexdigest()

@@ -441,7 +441,7 @@ def test_ingest_takes_nothing_but_post(
         b"/api//ingest/slot-001",
         b"/api/ingest/slot-001;x",
         b"/api/ingest/" + b"a" * 5000,
-        b"/",
+        b"/nowhere",
     ],
 )
 def test_a_crooked_path_is_not_found_and_never_redirected(
