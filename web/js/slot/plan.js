@@ -1,5 +1,6 @@
 import { clone, part } from "../lib/dom.js";
 import { has, t } from "../lib/i18n.js";
+import { nameOf } from "../parts/outcome.js";
 import { makeField, valueOf } from "./control.js";
 import { fits, rulesOf, trimmed } from "./rules.js";
 import { Templates } from "./templates.js";
@@ -126,8 +127,4 @@ const ownName = (provider, name) => `${provider}.${name}`;
 /** Settings by their provider's name too: a model of one is nothing to another. */
 function own(provider, settings) {
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [ownName(provider, name), value]));
-}
-
-function nameOf(kind, name) {
-  return has(`${kind}.${name}`) ? t(`${kind}.${name}`) : name;
 }

@@ -1,7 +1,8 @@
 import { clone, part, write } from "../lib/dom.js";
 import { number, percent, seconds } from "../lib/figures.js";
-import { has, t } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
 import { copyOnClick } from "../parts/copy.js";
+import { nameOf } from "../parts/outcome.js";
 import { showPicture } from "./picture.js";
 import { flipOnClick } from "./switch.js";
 
@@ -44,8 +45,4 @@ function showWindow(meter, slot) {
 function updateSwitch(button, slot) {
   button.setAttribute("aria-checked", String(slot.is_active));
   button.setAttribute("aria-label", t("slots.switch", { slot: slot.name }));
-}
-
-function nameOf(kind, name) {
-  return has(`${kind}.${name}`) ? t(`${kind}.${name}`) : name;
 }
