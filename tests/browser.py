@@ -31,6 +31,8 @@ FLAGS = [
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 PATIENCE_MS = 10_000
+# A page is there when its frame is made and nothing on it still waits for data.
+CONTENT = 'html[data-ready]:not(:has([aria-busy="true"]))'
 WATCH = """
     addEventListener("securitypolicyviolation", (event) =>
         console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));

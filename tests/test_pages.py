@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser import Person, barriers
+from browser import CONTENT, Person, barriers
 from conftest import MakePerson
 from playwright.sync_api import Error, expect
 from rig import House
@@ -184,6 +184,19 @@ def test_a_page_stands_in_nobodys_way(make_person: MakePerson, path: str, theme:
     page = person.open(path)
 
     assert page.title() != "Photoslot"
+    page.wait_for_selector(CONTENT, state="attached")
+    assert barriers(page) == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", pages())
+def test_a_page_that_waits_for_its_content_stands_in_nobodys_way(
+    make_person: MakePerson, path: str
+) -> None:
+    person = make_person().sign_in()
+    person.context.route(re.compile("/(api|public)/"), lambda route: None)
+    page = person.open(path)
+
     assert barriers(page) == []
 
 

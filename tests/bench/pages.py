@@ -1,7 +1,6 @@
 """What a page weighs and how soon it is there, when a browser sees it for the first time.
 
-The photos on it are left out of its weight: they come after it and are as large as they are. Its
-content is there when its frame is made (`html[data-ready]`) and nothing on it is `aria-busy`.
+The photos on it are left out of its weight: they come after it and are as large as they are.
 """
 
 from collections import Counter
@@ -13,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import photos
 from admin import sign_in
-from browser import Person, chromium
+from browser import CONTENT, Person, chromium
 from camera import Camera
 from figures import Figure
 from load import SLOTS
@@ -26,7 +25,6 @@ from service.app import PAGES
 KILOBYTE = 1000
 PHOTOS = ("image/jpeg", "image/png", "image/webp")
 NOWHERE = "/nowhere"
-CONTENT = 'html[data-ready]:not(:has([aria-busy="true"]))'
 WATCH = f"""
     new MutationObserver((_changes, observer) => {{
         if (!document.querySelector('{CONTENT}')) return;

@@ -68,6 +68,7 @@ function pairs(entries) {
 
 function fail(error) {
   byId("story").hidden = true;
+  byId("story").setAttribute("aria-busy", "false");
   byId("trouble").textContent = explain(error);
   byId("trouble").hidden = false;
 }

@@ -12,6 +12,7 @@ import { showStanding } from "../slot/standing.js";
 import { Trial } from "../slot/trial.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);
+byId("name").textContent = id;
 const session = await readyForAdmin();
 const found = await retried(() => load().catch(known));
 if (found instanceof ApiError) fail(found);
@@ -50,8 +51,8 @@ function showName({ name }) {
 }
 
 function fail(error) {
-  byId("name").textContent = id;
   byId("work").hidden = true;
+  byId("work").setAttribute("aria-busy", "false");
   byId("save").hidden = byId("discard").hidden = byId("standing").hidden = true;
   byId("trouble").textContent = explain(error);
   byId("trouble").hidden = false;
