@@ -33,7 +33,7 @@ BATCH_FILES = 500
 BATCH_NAMES = 1000
 BATCH_ROWS = 1000
 # While shots are taken a lane rests this many times as long as it works.
-RESTS = 8
+RESTS = 16
 LONGEST_WINDOW_SECONDS = 60
 # A row comes a moment after its file. A day leaves time to notice that a database was restored
 # without the files that came after its backup, or the other way round.

@@ -43,7 +43,7 @@ def page(name: str) -> Handler:
     """The handler that shows the page of that name."""
 
     async def show(request: Request[State]) -> Response:
-        return _sent(request, request.state["web"].site.pages[name], HEADERS)
+        return _sent(request, request.state["web"].page(name), HEADERS)
 
     return show
 
@@ -62,7 +62,7 @@ def refusal(request: Request[State], error: PhotoslotError) -> Response | None:
     """A refusal as a page that says what to do; None for whoever is not a person in a browser."""
     if request.method not in ("GET", "HEAD") or not _reads_html(request.headers.get("accept", "")):
         return None
-    shell = request.state["web"].site.pages[REFUSAL].data
+    shell = request.state["web"].page(REFUSAL).data
     marked = shell.replace(b'data-reason=""', f'data-reason="{error.reason}"'.encode(), 1)
     headers = error.all_headers() | HEADERS | {"Vary": "Accept"}
     return Response(marked, error.status, headers, "text/html")

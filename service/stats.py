@@ -123,7 +123,11 @@ async def _series(db: Database, span: Span, slot_id: str | None) -> list[Point]:
         return await queries.stats_series(db, span.since, span.until, span.step, slot_id)
     hours = await queries.stats_hour_series(db, span.since, span.until, span.step, slot_id)
     return [
-        Point(hour.at, hour.done, hour.failed, hour.timeout, duration_of(hour.latency, 0.95))
+        Point(
+            *(hour.at, hour.done, hour.failed, hour.timeout),
+            p50_ms=duration_of(hour.latency, 0.5),
+            p95_ms=duration_of(hour.latency, 0.95),
+        )
         for hour in hours
     ]
 

@@ -3,7 +3,8 @@ own.
 
 The version is a digest of everything in the folder, so what has it in its address never changes
 and may be kept for ever. A page is one file in `html/<frame>/`, its scripts begin in
-`js/pages/<page>.js`, its own styles are in `css/pages/<page>.css` if it has any.
+`js/pages/<page>.js`, its own styles are in `css/pages/<page>.css` if it has any. A stylesheet is
+sent with what it imports in it, so that a browser asks once.
 """
 
 import gzip
@@ -24,6 +25,7 @@ MIMES = {
     ".svg": "image/svg+xml",
 }
 IMPORT = re.compile(r'^(?:import|export)\s(?:[^;"]*?\sfrom\s)?"(\.[^"]+)"', re.M)
+STYLE_IMPORT = re.compile(rb'^@import "([\w-]+\.css)";\n', re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Site:
 
 
 class Web:
-    """The site of this process; with `reload` it is read anew whenever a file changes."""
+    """The site of this process; with `reload` it is read anew when a page is asked for after a
+    file has changed."""
 
     def __init__(self, *, reload: bool, folder: Path = FOLDER) -> None:
         self._folder = folder
@@ -56,14 +59,20 @@ class Web:
 
     @property
     def site(self) -> Site:
+        """The files as they were when the last page was asked for: no file of a page may come from
+        another version than the page itself."""
+        return self._site
+
+    def page(self, name: str) -> Asset:
+        """A page as it is now."""
         if self._reload and (seen := _state_of(self._folder)) != self._seen:
             self._site, self._seen = read_site(self._folder), seen
-        return self._site
+        return self._site.pages[name]
 
 
 def read_site(folder: Path) -> Site:
     """Read, compress and assemble everything in the folder."""
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in _files(folder)}
+    files = {str(path.relative_to(folder)): _whole(path) for path in _files(folder)}
     version = _digest(*(part for item in files.items() for part in (item[0].encode(), item[1])))
     html = {path: data.decode() for path, data in files.items() if path.startswith("html/")}
     return Site(
@@ -77,6 +86,15 @@ def read_site(folder: Path) -> Site:
             if path.count("/") == 2
         },
     )
+
+
+def _whole(path: Path) -> bytes:
+    """A file as it is sent. Imported styles lie beside the one that imports them: addresses in them
+    stay right."""
+    data = path.read_bytes()
+    if path.suffix != ".css":
+        return data
+    return STYLE_IMPORT.sub(lambda named: _whole(path.parent / named[1].decode()), data)
 
 
 def scripts_of(page: str, files: Mapping[str, bytes]) -> list[str]:

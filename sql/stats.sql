@@ -91,6 +91,8 @@ select
     count(*) filter (where status = 'done') as done,
     count(*) filter (where status = 'failed') as failed,
     count(*) filter (where status = 'timeout') as timeout,
+    (percentile_disc(0.5) within group (order by total_ms) filter (where status = 'done'))
+        as p50_ms,
     (percentile_disc(0.95) within group (order by total_ms) filter (where status = 'done'))
         as p95_ms
 from job_history

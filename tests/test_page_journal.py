@@ -1,5 +1,7 @@
 """The journal, one shot's story and the audit as admins see them."""
 
+from collections.abc import Callable
+
 import pytest
 from browser import PHONE, Person, barriers
 from camera import Camera
@@ -27,6 +29,7 @@ def test_a_filter_stands_in_the_address_and_back_undoes_it(
     camera.shoot(slot="slot-002")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#rows tr")).to_have_count(2)
+    expect(page.locator("#fresh")).to_have_text("2 new shots")
     assert barriers(page) == []
 
     page.get_by_label("Status").select_option("failed")
@@ -50,12 +53,57 @@ def test_the_journal_is_walked_page_by_page(admin_browser: Person, camera: Camer
     page = admin_browser.open("/journal?limit=2")
     expect(page.locator("#rows tr")).to_have_count(2)
 
-    page.get_by_role("button", name="Older").click()
+    page.get_by_role("link", name="Older").click()
 
     expect(page.locator("#rows tr")).to_have_count(1)
     expect(page.locator(f'#rows a[href="/journal/{shot[0]}"]')).to_be_visible()
-    page.get_by_role("button", name="Newer").click()
+    page.get_by_role("link", name="Newer").click()
     expect(page.locator(f'#rows a[href="/journal/{shot[2]}"]')).to_be_visible()
+
+
+def test_a_link_to_a_stretch_of_time_means_the_same_in_every_zone(
+    admin_browser: Person, camera: Camera
+) -> None:
+    camera.shoot()
+    page = admin_browser.open("/journal")
+    page.get_by_label("From").fill("2026-01-31T15:00")
+    page.get_by_label("From").dispatch_event("change")
+
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert page.url.endswith("/journal?from=2026-01-31T12%3A00%3A00.000Z")
+    page.reload()
+    expect(page.get_by_label("From")).to_have_value("2026-01-31T15:00")
+    page.goto("/journal?from=never")
+    expect(page.locator("#rows tr")).to_have_count(1)
+
+
+def test_a_picture_that_did_not_arrive_or_could_not_be_kept_is_told(
+    admin_browser: Person, camera: Camera, execute: Callable[..., int]
+) -> None:
+    lost, unkept = (camera.shoot().headers["x-job-id"] for _ in range(2))
+    execute("update job_history set delivered = false where id = %s", lost)
+    execute("update job_history set stored = false where id = %s", unkept)
+    page = admin_browser.open("/journal")
+
+    told = page.locator("#rows tr")
+    expect(told.filter(has_text="its device had gone").locator(f'[href$="{lost}"]')).to_be_visible()
+    expect(told.filter(has_text="not be kept").locator(f'[href$="{unkept}"]')).to_be_visible()
+    expect(told.locator('[data-status="warn"]')).to_have_count(2)
+
+
+def test_a_shots_story_follows_its_picture_to_its_end(
+    admin_browser: Person, camera: Camera, execute: Callable[..., int]
+) -> None:
+    job_id = camera.shoot().headers["x-job-id"]
+    admin_browser.context.clock.install()
+    page = admin_browser.open(f"/journal/{job_id}")
+    expect(page.get_by_text("Kept until")).to_be_visible()
+    execute("update media_object set expires_at = now() where job_id = %s", job_id)
+
+    page.clock.run_for(40_000)
+
+    expect(page.get_by_text("The picture was kept for its time and is gone.")).to_be_visible()
+    expect(page.locator("#picture")).to_be_hidden()
 
 
 def test_a_shots_story_tells_its_picture_its_calls_and_its_device(
@@ -83,10 +131,30 @@ def test_a_shot_nobody_knows_is_told_in_words(admin_browser: Person) -> None:
     expect(page.get_by_text("There is no shot with this number.")).to_be_visible()
 
 
-def test_the_audit_tells_who_did_what(make_person: MakePerson) -> None:
+def test_the_audit_tells_who_did_what_and_goes_on_by_itself(make_person: MakePerson) -> None:
     admin = make_person("en", "dark").sign_in()
+    admin.context.clock.install()
     page = admin.open("/audit")
-
-    expect(page.locator("#rows tr").first).to_contain_text("sign-in")
-    expect(page.locator("#rows tr").first).to_contain_text("serg")
+    entries = page.locator("#rows tr")
+    expect(entries.first).to_contain_text("sign-in")
+    expect(entries.first).to_contain_text("serg")
     assert barriers(page) == []
+
+    slot = admin.context.request.get("/api/slots/slot-003").json()
+    changed = {"version": slot["version"], "name": XSS, "max_in_flight": 2}
+    assert admin.context.request.put("/api/slots/slot-003", data=changed).ok
+    page.clock.run_for(11_000)
+    expect(entries.first).to_contain_text("slot changed")
+    expect(entries.first).to_contain_text("changed: Shots in flight, Name; version: 2")
+
+    page.get_by_label("Action").select_option("auth.login.success")
+    expect(entries).to_have_count(1)
+    page.get_by_label("Who").fill("nobody")
+    page.get_by_label("Who").press("Enter")
+    expect(page.get_by_text("Nothing fits this filter.")).to_be_visible()
+    page.go_back()
+    expect(entries).to_have_count(1)
+    page.goto("/audit?limit=1")
+    expect(entries).to_have_count(1)
+    page.get_by_role("link", name="Older").click()
+    expect(entries.first).to_contain_text("sign-in")

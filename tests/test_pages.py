@@ -22,7 +22,7 @@ SHELLS = sorted(FOLDER.rglob("*.html"))
 
 NOBODYS_JOB = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
 # Families of keys whose last word is known only when a page runs.
-OPEN_KEYS = ("action.", "operation.", "provider.", "reason.", "theme.")
+OPEN_KEYS = ("action.", "detail.", "operation.", "provider.", "reason.", "theme.")
 PROMISES = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -60,13 +60,14 @@ def test_what_a_page_needs_is_kept_for_ever_under_its_version(house: House) -> N
     shell = httpx.get(f"{house.url}/login", trust_env=False).text
     paths = re.findall(r'(?:src|href)="(/static/[^"]+)"', shell)
 
-    assert len(paths) > 10
+    site = read_site(FOLDER)
+    assert len(paths) > 5
     for path in paths:
         packed = httpx.get(house.url + path, headers={"accept-encoding": "gzip"}, trust_env=False)
         plain = httpx.get(house.url + path, headers={"accept-encoding": ""}, trust_env=False)
         assert packed.headers["content-encoding"] == "gzip"
         assert packed.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert packed.content == plain.content == (FOLDER / path.split("/", 3)[3]).read_bytes()
+        assert packed.content == plain.content == site.assets[path.split("/", 3)[3]].data
         old = re.sub(r"/static/\w+/", "/static/0123456789abcdef/", path)
         assert httpx.get(house.url + old, trust_env=False).status_code == 404
 
@@ -81,6 +82,8 @@ def test_another_content_is_another_version(tmp_path: Path) -> None:
         "js/lib/a.js": 'export * from "./b.js";',
         "js/lib/b.js": "",
         "icons/a.svg": "<svg/>",
+        "css/house.css": '@import "a.css";\np {}\n',
+        "css/a.css": "a {}\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -93,6 +96,7 @@ def test_another_content_is_another_version(tmp_path: Path) -> None:
     assert f'src="/static/{first.version}/icons/a.svg"' in text
     assert re.findall(r"modulepreload.*?(js/[\w/.]+)", text) == ["js/lib/a.js", "js/lib/b.js"]
     assert gzip.decompress(first.assets["icons/a.svg"].gzipped) == b"<svg/>"
+    assert first.assets["css/house.css"].data == b"a {}\np {}\n"
 
 
 def test_a_refusal_is_a_page_for_a_browser_and_json_for_everybody_else(house: House) -> None:
@@ -151,6 +155,14 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
 
     assert {key for pair in asked for key in pair if key} <= set(EN)
     assert {key for key in set(EN) - named if not key.startswith(tuple(open_keys))} == set()
+
+
+def test_the_audit_can_be_filtered_by_everything_it_has_a_word_for() -> None:
+    script = (FOLDER / "js/pages/audit.js").read_text()
+    offered = re.findall(r'"([\w.]+)"', re.search(r"ACTIONS = \[(.*?)\];", script, re.S)[1])
+
+    assert offered == sorted(offered)
+    assert {f"action.{one}" for one in offered} == {key for key in EN if key.startswith("action.")}
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda path: path.stem)

@@ -68,6 +68,7 @@ class Point:
     done: int
     failed: int
     timeout: int
+    p50_ms: int | None
     p95_ms: int | None
 
 

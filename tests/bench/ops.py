@@ -97,7 +97,7 @@ def cleaning(stage: Stage, size: Size) -> Iterator[Figure]:
             beside = _shots(house, photo, size.shots)
         after = _shots(house, photo, size.shots)
         yield _added(before + after, beside)
-        yield from _speed("while shots are taken", "rows", running, 5_000)
+        yield from _speed("while shots are taken", "rows", running, 3_000)
         _shots_are_long_ago(stage)
         rows = _clean(stage, house)
         yield from _speed("rows", "rows", rows, 20_000)

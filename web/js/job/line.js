@@ -1,11 +1,11 @@
 import { byId, el } from "../lib/dom.js";
 import { seconds } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
+import { draw } from "../lib/svg.js";
 
 const STAGES = ["upload", "queue", "provider", "store"];
 const WIDTH = 1000;
 const HEIGHT = 40;
-const SVG = "http://www.w3.org/2000/svg";
 
 /** The stages of a shot, drawn to scale in its window; the figures stand below. */
 export function showLine(job) {
@@ -24,11 +24,7 @@ export function showLine(job) {
   byId("legend").replaceChildren(...known.map((stage) => entry(stage, job[`${stage}_ms`])), entry("total", job.total_ms));
 }
 
-function rectangle(x, width, name) {
-  const node = document.createElementNS(SVG, "rect");
-  for (const [key, value] of Object.entries({ x, y: 0, width, height: HEIGHT, class: name })) node.setAttribute(key, value);
-  return node;
-}
+const rectangle = (x, width, name) => draw("rect", { x, y: 0, width, height: HEIGHT, class: name });
 
 function entry(stage, ms) {
   return el("div", { class: `stage-${stage}` }, el("dt", {}, t(`slot.stage.${stage}`)), el("dd", {}, seconds(ms)));

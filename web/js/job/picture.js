@@ -1,6 +1,8 @@
 import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
+import { retried } from "../lib/poll.js";
 import { dateTime } from "../lib/time.js";
+import { drawnCode } from "../parts/code.js";
 import { copyOnClick } from "../parts/copy.js";
 
 /** The picture while it is kept, with the guest's page; else why there is none. */
@@ -17,17 +19,20 @@ export function showPicture(id, job) {
 function showImage(id, job) {
   const image = byId("picture");
   Object.assign(image, { width: job.result_width, height: job.result_height, alt: t("job.picture") });
-  image.src = `/public/results/${id}`;
-  byId("picture-link").href = image.src;
+  const path = `/public/results/${id}`;
+  if (!image.src) image.src = byId("picture-link").href = path;
   byId("no-picture").hidden = false;
   byId("no-picture").textContent = t("job.kept_until", { time: dateTime(job.result_expires_at) });
 }
 
-function showGuest(id, address) {
-  byId("qr").src = `/public/results/${id}/qr`;
-  byId("qr").alt = t("job.qr");
+/** The guest's own link, in all three ways with the key that deletes the picture. Once: it never
+ * changes. */
+async function showGuest(id, address) {
+  if (byId("page").href === address) return;
   byId("page").href = address;
   copyOnClick(byId("copy-page"), address, t("job.copy_page"));
+  byId("qr").alt = t("job.qr");
+  byId("qr").src = await retried(() => drawnCode(id, new URL(address).hash.slice(1)));
 }
 
 const isOver = (job) => job.result_cleaned_at || new Date(job.result_expires_at) <= Date.now();

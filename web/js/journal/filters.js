@@ -12,7 +12,15 @@ const REASONS = ["client_closed", "content_blocked", "image_too_large", "interna
   "unsupported_media_type", "upload_timeout"];
 const MOMENTS = ["from", "until"];
 
-/** The filter stands in the page's address, so that Back, a reload and a link keep it. */
+/** What the API is asked for: the page's address, without what is no moment. */
+export function asked() {
+  const query = new URLSearchParams(location.search);
+  for (const name of MOMENTS) if (Number.isNaN(Date.parse(query.get(name)))) query.delete(name);
+  return query;
+}
+
+/** The filter stands in the page's address, so that Back, a reload and a link keep it; its moments
+ * stand there in UTC, so that a link means the same in every zone. */
 export class Filters {
   #form = byId("filters");
 
@@ -31,29 +39,30 @@ export class Filters {
     this.#show();
   }
 
-  /** What the API is asked for; moments of the reader's zone in UTC. */
-  get query() {
-    const query = new URLSearchParams(location.search);
-    for (const name of MOMENTS) {
-      const moment = new Date(query.get(name));
-      if (query.has(name) && !Number.isNaN(moment.valueOf())) query.set(name, moment.toISOString());
-    }
-    return query;
-  }
-
   #offer(name, values, words) {
     const options = values.map((value) => el("option", { value }, words(value)));
     byId(name).append(el("option", { value: "" }, t("journal.any")), ...options);
   }
 
   #show() {
-    const query = new URLSearchParams(location.search);
-    for (const control of this.#form.elements) if (control.name) control.value = query.get(control.name) ?? "";
+    const query = asked();
+    for (const control of this.#form.elements) {
+      const value = query.get(control.name) ?? "";
+      if (control.name) control.value = value && MOMENTS.includes(control.name) ? local(value) : value;
+    }
   }
 
   #go(changed) {
-    const chosen = [...new FormData(this.#form)].filter(([, value]) => value);
+    const chosen = [...new FormData(this.#form)]
+      .filter(([, value]) => value)
+      .map(([name, value]) => [name, MOMENTS.includes(name) ? new Date(value).toISOString() : value]);
     history.pushState(null, "", `?${new URLSearchParams(chosen)}`);
     changed();
   }
+}
+
+/** A moment as `datetime-local` fields show it, in the reader's zone. */
+function local(moment) {
+  const date = new Date(moment);
+  return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

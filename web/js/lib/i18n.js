@@ -2,8 +2,10 @@ let texts = {};
 
 export const language = () => document.documentElement.lang;
 
-/** Loads the dictionary of the language that `boot.js` chose. */
-export async function loadTexts() {
+/** Fulfilled when there are words: the dictionary of the language that `boot.js` chose. */
+export const loaded = load();
+
+async function load() {
   const address = new URL(`../../i18n/${language()}.json`, import.meta.url);
   texts = await (await fetch(address)).json();
 }

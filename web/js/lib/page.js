@@ -1,13 +1,13 @@
 import * as api from "./api.js";
 import * as connection from "./connection.js";
 import { byId } from "./dom.js";
-import { has, loadTexts, t, translate } from "./i18n.js";
+import { has, loaded, t, translate } from "./i18n.js";
 import { retried } from "./poll.js";
 import { showSwitches } from "./switches.js";
 
 /** Makes the frame of a page that anybody may see; its own script goes on from here. */
 export async function ready() {
-  await loadTexts();
+  await loaded;
   translate(document);
   nameTab();
   if (byId("language")) showSwitches();

@@ -1,10 +1,12 @@
+import { ApiError } from "./api.js";
 import { Backoff } from "./backoff.js";
 import * as connection from "./connection.js";
+import { loaded } from "./i18n.js";
 
 /** Calls `load` now and then every `seconds`, never twice at once: `show` gets what it gave, `fail`
- * its error. Rests while the page is hidden; after a failure it waits longer and longer, and goes on
- * at once when the connection is back. Gives a function that loads out of
- * turn: at once, or as soon as the load that runs has ended. */
+ * its error; neither before there are words for it. Rests while the page is hidden; after a failure
+ * it waits longer and longer, and goes on at once when the connection is back. Gives a function that
+ * loads out of turn: at once, or as soon as the load that runs has ended. */
 export function poll({ load, show, fail, seconds }) {
   const backoff = new Backoff();
   let timer;
@@ -18,9 +20,12 @@ export function poll({ load, show, fail, seconds }) {
     running = true;
     let wait = seconds * 1000;
     try {
-      show(await load());
+      const found = await load();
+      await loaded;
+      show(found);
       backoff.reset();
     } catch (error) {
+      await loaded;
       wait = Math.max(backoff.next(), (error.retryAfter ?? 0) * 1000);
       fail(error);
     } finally {
@@ -33,6 +38,15 @@ export function poll({ load, show, fail, seconds }) {
   connection.onChange((isHere) => isHere && turn());
   turn();
   return turn;
+}
+
+/** What `load` gives, or the `ApiError` that refuses it for good; only what may pass is tried again. */
+export function settled(load) {
+  const known = (error) => {
+    if (error instanceof ApiError && error.status < 500) return error;
+    throw error;
+  };
+  return retried(() => load().catch(known));
 }
 
 /** What `load` gives, however often it has to be tried; `fail` is told why it has to be. */

@@ -1,40 +1,90 @@
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
+import { has, t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
-import { retried } from "../lib/poll.js";
+import { poll } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
 import { nameOf } from "../parts/outcome.js";
 
-await readyForAdmin();
-add(await retried(() => get("/api/audit")));
-byId("older").addEventListener("click", more);
+const SECONDS = 10;
+const ACTIONS = ["auth.login.failure", "auth.login.success", "auth.logout", "cleanup", "preflight", "result.delete",
+  "settings.change", "share.add", "share.revoke", "slot.change", "slot.restore", "template.add", "template.remove"];
 
-async function more() {
-  byId("trouble").hidden = true;
-  try {
-    add(await get(`/api/audit?before=${byId("older").dataset.before}`));
-  } catch (error) {
-    byId("trouble").textContent = explain(error);
-    byId("trouble").hidden = false;
-  }
+const session = readyForAdmin();
+const refresh = poll({ load, show, fail, seconds: SECONDS });
+await session;
+offer();
+addEventListener("popstate", follow);
+
+/** What is chosen stands in the address, so that Back, a reload and a link keep it. */
+function offer() {
+  byId("action").append(el("option", { value: "" }, t("journal.any")));
+  byId("action").append(...ACTIONS.map((value) => el("option", { value }, nameOf("action", value))));
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("change", () => {
+    const chosen = [...new FormData(byId("filters"))].filter(([, value]) => value);
+    history.pushState(null, "", `?${new URLSearchParams(chosen)}`);
+    follow();
+  });
+  fill();
 }
 
-function add({ entries, next_before: before }) {
-  byId("rows").append(...entries.map(row));
-  byId("older").hidden = before === null;
-  byId("older").dataset.before = before;
+function fill() {
+  const query = new URLSearchParams(location.search);
+  for (const name of ["action", "actor"]) byId(name).value = query.get(name) ?? "";
+}
+
+function follow() {
+  fill();
+  byId("entries").setAttribute("aria-busy", "true");
+  refresh();
+}
+
+async function load() {
+  const place = location.search;
+  return { place, ...(await get(`/api/audit${place}`)) };
+}
+
+/** An answer to what is no longer asked counts for nothing; what has not changed is left alone. */
+function show({ place, entries, next_before: before }) {
+  if (place !== location.search) return;
+  byId("trouble").hidden = true;
   byId("entries").setAttribute("aria-busy", "false");
+  byId("empty").hidden = entries.length > 0;
+  showOlder(before);
+  const told = JSON.stringify(entries);
+  if (byId("rows").dataset.told === told) return;
+  byId("rows").dataset.told = told;
+  byId("rows").replaceChildren(...entries.map(row));
+}
+
+function showOlder(before) {
+  const query = new URLSearchParams(location.search);
+  query.set("before", before);
+  byId("older").href = `?${query}`;
+  byId("older").hidden = before === null;
 }
 
 function row({ at, actor, action, target, address, details }) {
-  const told = Object.entries(details).map(([name, value]) => `${name}: ${shown(value)}`);
+  const told = Object.entries(details).map(([name, value]) => `${nameOf("detail", name)}: ${shown(value)}`);
   const cells = [dateTime(at), actor, nameOf("action", action), target, address, told.join("; ")];
   return el("tr", {}, ...cells.map((text) => el("td", {}, text)));
 }
 
-/** A detail as one line: lists with commas, the rest as JSON. */
+/** A detail as one line: lists with commas, fields by their names on the pages, the rest as JSON. */
 function shown(value) {
-  const texts = [value].flat().map((one) => (typeof one === "object" ? JSON.stringify(one) : one));
-  return texts.join(", ");
+  return [value].flat().map(word).join(", ") || "–";
+}
+
+function word(one) {
+  if (typeof one === "boolean") return t(one ? "job.yes" : "job.no");
+  if (typeof one === "object") return one === null ? t("shares.all") : JSON.stringify(one);
+  const key = [`slot.${one}`, `settings.${one}`].find(has);
+  return key ? t(key) : String(one);
+}
+
+function fail(error) {
+  byId("trouble").textContent = explain(error);
+  byId("trouble").hidden = false;
 }

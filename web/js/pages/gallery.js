@@ -13,7 +13,7 @@ import { sectionOf } from "../gallery/sheet.js";
 const SECONDS = 30;
 const LIMIT = slotId ? 50 : 10;
 
-await ready();
+ready();
 byId("show").href = pageOf("/show", slotId);
 poll({ load: () => look(LIMIT), show, fail, seconds: SECONDS });
 

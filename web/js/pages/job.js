@@ -3,7 +3,7 @@ import { byId, el } from "../lib/dom.js";
 import { bytes, dollars, number } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
-import { retried } from "../lib/poll.js";
+import { settled } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
 import { showAttempts } from "../job/attempts.js";
@@ -12,33 +12,37 @@ import { showPicture } from "../job/picture.js";
 import { nameOf, showOutcome } from "../parts/outcome.js";
 
 const PAUSE_MS = 1500;
+// One that is over changes too: its picture expires or is deleted.
+const REST_MS = 20_000;
 const id = decodeURIComponent(location.pathname.split("/")[2]);
 
+const asked = load();
 await readyForAdmin();
-await tell();
+await tell(await asked);
 
-async function tell() {
-  const job = await retried(() => get(`/api/jobs/${encodeURIComponent(id)}`).catch(known));
+function load() {
+  return settled(() => get(`/api/jobs/${encodeURIComponent(id)}`));
+}
+
+async function tell(job) {
   if (job instanceof ApiError) return fail(job);
   if (!job.attempts) return signInAgain();
   show(job);
-  if (job.status === "pending") setTimeout(tell, PAUSE_MS);
+  setTimeout(async () => tell(await load()), job.status === "pending" ? PAUSE_MS : REST_MS);
 }
 
-/** A refusal is an answer; only what may pass is tried again. */
-function known(error) {
-  if (error instanceof ApiError && error.status < 500) return error;
-  throw error;
-}
-
+/** Only the picture is looked at anew when nothing has changed: a selection and the focus stay. */
 function show(job) {
+  showPicture(id, job);
+  const told = JSON.stringify(job);
+  if (byId("story").dataset.told === told) return;
+  byId("story").dataset.told = told;
   byId("id").textContent = id;
   showOutcome(byId("story"), job);
   byId("details").textContent = job.failure_details ?? "";
   byId("details").hidden = !job.failure_details;
   showLine(job);
   showAttempts(job.attempts);
-  showPicture(id, job);
   byId("facts").replaceChildren(...pairs(facts(job)));
   byId("device").replaceChildren(...pairs(Object.entries(job.device)));
   byId("story").setAttribute("aria-busy", "false");

@@ -4,40 +4,34 @@ import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
-import { Filters } from "../journal/filters.js";
+import { Filters, asked } from "../journal/filters.js";
 import { makeRow } from "../journal/row.js";
 
 const SECONDS = 5;
 const PLACES = ["older_than", "newer_than"];
 
-await readyForAdmin();
-const filters = new Filters(load);
+let known = null;
+
+const session = readyForAdmin();
 const refresh = poll({ load: ask, show, fail, seconds: SECONDS });
-for (const name of ["older", "newer"]) byId(name).addEventListener("click", turnPage);
+await session;
+new Filters(load);
 
 async function ask() {
-  const asked = location.search;
-  return { asked, ...(await get(`/api/jobs?${filters.query}`)) };
+  const place = location.search;
+  return { place, ...(await get(`/api/jobs?${asked()}`)) };
 }
 
-/** Another filter or page: what is there no longer counts. */
+/** Another filter: what is there no longer counts. */
 function load() {
   byId("shots").setAttribute("aria-busy", "true");
+  known = null;
   refresh();
 }
 
-function turnPage({ target }) {
-  const query = new URLSearchParams(location.search);
-  for (const place of PLACES) query.delete(place);
-  query.set(`${target.id}_than`, target.dataset.place);
-  history.pushState(null, "", `?${query}`);
-  load();
-  byId("main").focus();
-}
-
 /** An answer to what is no longer asked counts for nothing. */
-function show({ asked, jobs, older, newer }) {
-  if (asked !== location.search) return;
+function show({ place, jobs, older, newer }) {
+  if (place !== location.search) return;
   byId("trouble").hidden = true;
   showRows(jobs);
   showPlace("older", older);
@@ -50,6 +44,7 @@ function show({ asked, jobs, older, newer }) {
 /** Only when something changed, so that a selection and the focus stay. */
 function showRows(jobs) {
   const box = byId("rows");
+  announce(jobs);
   const shown = JSON.stringify(jobs);
   byId("shots").setAttribute("aria-busy", "false");
   if (box.dataset.shown === shown) return;
@@ -59,15 +54,29 @@ function showRows(jobs) {
   if (focused) box.querySelector(`a[href="${new URL(focused).pathname}"]`)?.focus();
 }
 
+/** Says how many shots have come since the page was last looked at: rows alone are silent. */
+function announce(jobs) {
+  const count = known ? jobs.filter(({ id }) => !known.has(id)).length : 0;
+  known = new Set(jobs.map(({ id }) => id));
+  if (count > 0) byId("fresh").textContent = t("journal.fresh", { count });
+}
+
 function showPlace(name, place) {
+  const query = withoutPlace();
+  query.set(`${name}_than`, place);
+  byId(name).href = `?${query}`;
   byId(name).hidden = place === null;
-  byId(name).dataset.place = place ?? "";
 }
 
 function csvQuery() {
-  const query = filters.query;
-  for (const place of PLACES) query.delete(place);
+  const query = withoutPlace();
   query.set("format", "csv");
+  return query;
+}
+
+function withoutPlace() {
+  const query = asked();
+  for (const place of PLACES) query.delete(place);
   return query;
 }
 

@@ -19,8 +19,9 @@ const jobId = location.pathname.split("/").at(-1);
 const key = takeKey(jobId);
 let job = null;
 
-await ready();
+const isReady = ready();
 const reload = poll({ load, show, fail, seconds: SECONDS });
+await isReady;
 offerSharing(jobId);
 offerCode(jobId, key);
 offerDeletion(jobId, key, reload);

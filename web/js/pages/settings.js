@@ -10,8 +10,9 @@ import { showModels } from "../settings/standing.js";
 
 const SECONDS = 10;
 
+const asked = retried(() => get("/api/settings"), tell);
 await readyForAdmin();
-const settings = await retried(() => get("/api/settings"), tell);
+const settings = await asked;
 byId("trouble").hidden = true;
 const refresh = poll({
   load: () => get("/api/providers"),

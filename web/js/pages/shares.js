@@ -5,7 +5,7 @@ import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { showCode } from "../shares/code.js";
-import { fillForm, takeOrders } from "../shares/form.js";
+import { offerHours, offerSlots, takeOrders } from "../shares/form.js";
 import { showShares } from "../shares/list.js";
 
 const SECONDS = 30;
@@ -15,9 +15,10 @@ takeOrders(async (share) => {
   await refresh();
   showCode(share);
 });
-const { public_base_url: base } = await readyForAdmin();
+const session = readyForAdmin();
 const refresh = poll({ load, show, fail, seconds: SECONDS });
-fillForm();
+const { public_base_url: base } = await session;
+offerHours();
 warnIfLocal(new URL(base).hostname);
 
 async function load() {
@@ -27,6 +28,7 @@ async function load() {
 
 function show({ shares, names }) {
   byId("trouble").hidden = true;
+  offerSlots(names);
   showShares(shares, names, refresh);
 }
 

@@ -17,10 +17,11 @@ const reel = new Reel();
 let isPaused = false;
 let timer;
 
-await ready();
+const isReady = ready();
+poll({ load: () => look(LIMIT), show, fail, seconds: SECONDS });
+await isReady;
 keepAwake();
 offerControls({ turn, pause: (paused) => ((isPaused = paused), wait()) });
-poll({ load: () => look(LIMIT), show, fail, seconds: SECONDS });
 
 /** What has come in is shown at once, unless somebody holds the show. */
 function show(slots) {

@@ -1,7 +1,7 @@
 import { ApiError, get } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
 import { nameTab, readyForAdmin } from "../lib/page.js";
-import { retried } from "../lib/poll.js";
+import { settled } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { showAddress } from "../slot/address.js";
 import { Editor } from "../slot/editor.js";
@@ -13,19 +13,14 @@ import { Trial } from "../slot/trial.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);
 byId("name").textContent = id;
+const asked = settled(load);
 const session = await readyForAdmin();
-const found = await retried(() => load().catch(known));
+const found = await asked;
 if (found instanceof ApiError) fail(found);
 else show(...found);
 
 function load() {
   return Promise.all([get(`/api/slots/${encodeURIComponent(id)}`), get("/api/providers"), get("/api/settings")]);
-}
-
-/** A refusal is an answer; only what may pass is tried again. */
-function known(error) {
-  if (error instanceof ApiError && error.status < 500) return error;
-  throw error;
 }
 
 function show(slot, { providers }, settings) {

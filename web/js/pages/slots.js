@@ -10,10 +10,13 @@ const SECONDS = 4;
 
 const session = readyForAdmin();
 showSkeletons();
-const { public_base_url: base } = await session;
-const refresh = poll({ load: loadSlots, show, fail, seconds: SECONDS });
+const refresh = poll({ load, show, fail, seconds: SECONDS });
 
-function show(slots) {
+function load() {
+  return Promise.all([loadSlots(), session]);
+}
+
+function show([slots, { public_base_url: base }]) {
   byId("trouble").hidden = true;
   showCards(slots, base, refresh);
   summarise(slots);

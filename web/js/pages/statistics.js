@@ -11,10 +11,11 @@ const SECONDS = 10;
 const WINDOWS = { 300: "5m", 3600: "1h", 10800: "3h", 86400: "1d", 604800: "7d", 2592000: "30d" };
 const USUAL = "86400";
 
-await readyForAdmin();
+const session = readyForAdmin();
+const refresh = poll({ load, show, fail, seconds: SECONDS });
+await session;
 byId("window").append(...Object.entries(WINDOWS).map(([value, name]) => el("option", { value }, t(`statistics.last.${name}`))));
 choose();
-const refresh = poll({ load, show, fail, seconds: SECONDS });
 byId("filters").addEventListener("change", () => {
   history.pushState(null, "", `?${new URLSearchParams(new FormData(byId("filters")))}`);
   refresh();
@@ -25,16 +26,20 @@ addEventListener("popstate", () => {
 });
 
 /** The choice stands in the address, so that Back, a reload and a link keep it. */
-function choose() {
+function chosen() {
   const query = new URLSearchParams(location.search);
-  byId("window").value = query.get("window") in WINDOWS ? query.get("window") : USUAL;
-  byId("slot_id").value = byId("slot_id").dataset.wanted = query.get("slot_id") ?? "";
+  return { seconds: query.get("window") in WINDOWS ? query.get("window") : USUAL, slot: query.get("slot_id") };
+}
+
+function choose() {
+  const { seconds, slot } = chosen();
+  byId("window").value = seconds;
+  byId("slot_id").value = slot ?? "";
 }
 
 async function load() {
   const asked = location.search;
-  const seconds = byId("window").value;
-  const slot = new URLSearchParams(asked).get("slot_id");
+  const { seconds, slot } = chosen();
   const one = slot ? `&slot_id=${encodeURIComponent(slot)}` : "";
   const [stats, { slots }] = await Promise.all([
     get(`/api/stats?window=${seconds}${one}`),
@@ -47,13 +52,14 @@ function show({ stats, slots, slot, asked }) {
   byId("trouble").hidden = true;
   offer(slots);
   if (asked !== location.search) return;
-  showFigures(stats);
+  const chosenOnes = slots.filter(({ id }) => !slot || id === slot);
+  showFigures(stats, chosenOnes);
   byId("empty").hidden = stats.shots > 0;
   byId("charts").hidden = stats.shots === 0;
-  const windows = slots.filter(({ id }) => !slot || id === slot).map((one) => one.sync_response_seconds);
+  const windows = chosenOnes.map((one) => one.sync_response_seconds);
   if (stats.shots > 0) showCharts(stats, Math.max(0, ...windows) * 1000);
   showReasons(stats);
-  showSlots(slots.filter(({ id, shots }) => (slot ? id === slot : shots > 0)));
+  showSlots(chosenOnes.filter(({ shots }) => slot || shots > 0));
 }
 
 /** Once; from then on the choice is the reader's. */
@@ -62,7 +68,7 @@ function offer(slots) {
   if (box.options.length > 0) return;
   const options = slots.map(({ id, name }) => el("option", { value: id }, `${id} · ${name}`));
   box.append(el("option", { value: "" }, t("statistics.all")), ...options);
-  box.value = box.dataset.wanted;
+  box.value = chosen().slot ?? "";
 }
 
 function fail(error) {

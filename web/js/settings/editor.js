@@ -1,12 +1,13 @@
-import { ApiError, get, put } from "../lib/api.js";
+import { get, put } from "../lib/api.js";
 import { confirmed } from "../lib/confirm.js";
-import { byId, part } from "../lib/dom.js";
+import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { clearProblem, clearProblems, showProblems } from "../lib/problems.js";
+import { clearProblems } from "../lib/problems.js";
 import { retried } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
 import { toast } from "../lib/toast.js";
-import { same, showDifferences } from "../slot/diff.js";
+import { hideConflict, showConflict } from "../parts/conflict.js";
+import { same } from "../parts/diff.js";
+import { complain, wire } from "../parts/editing.js";
 
 /** Saves the settings of the house, after a question where every camera would notice. */
 export class SettingsEditor {
@@ -17,18 +18,12 @@ export class SettingsEditor {
   constructor(form, settings, onSaved) {
     this.#form = form;
     this.#onSaved = onSaved;
-    for (const kind of ["input", "change"]) {
-      form.node.addEventListener(kind, (event) => {
-        clearProblem(event.target);
-        this.#changed();
-      });
-    }
-    form.node.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#save();
+    wire(form.node, {
+      changed: () => this.#changed(),
+      save: () => this.#save(),
+      discard: () => this.#show(this.#saved),
+      isChanged: () => this.#isChanged(),
     });
-    byId("discard").addEventListener("click", () => this.#show(this.#saved));
-    addEventListener("beforeunload", (event) => this.#isChanged() && event.preventDefault());
     this.#show(settings);
   }
 
@@ -36,7 +31,8 @@ export class SettingsEditor {
     this.#saved = settings;
     this.#form.show(settings);
     clearProblems(this.#form.node);
-    byId("conflict").hidden = byId("trouble").hidden = true;
+    byId("trouble").hidden = true;
+    hideConflict();
     this.#changed();
     this.#onSaved(settings);
   }
@@ -70,29 +66,28 @@ export class SettingsEditor {
   }
 
   async #refused(error) {
-    if (error.reason === "version_conflict") return this.#conflict(await retried(() => get("/api/settings")));
-    const homeless = error instanceof ApiError ? showProblems(this.#form.node, error.errors) : [];
-    byId("trouble").textContent = [explain(error), ...homeless].join(" ");
-    byId("trouble").hidden = false;
+    if (error.reason !== "version_conflict") return complain(this.#form.node, error);
+    this.#conflict(await retried(() => get("/api/settings")));
   }
 
-  /** Both sides, and a choice: what is on the form stays there until it is made. */
   #conflict(theirs) {
-    const box = byId("conflict");
     const mine = this.#change();
     const { ingest_password: _password, provider_keys: _keys, ...shown } = mine;
     const normal = this.#form.normal(theirs);
-    showDifferences(box, normal, { ...normal, ...shown });
-    part(box, "theirs").onclick = () => this.#show(theirs);
-    part(box, "mine").onclick = () => {
-      this.#saved = theirs;
-      this.#form.fill({ ...normal, ...mine });
-      box.hidden = true;
-      this.#changed();
-      byId("save").focus();
-    };
-    box.hidden = false;
-    box.focus();
+    showConflict({
+      text: t("settings.conflict_text"),
+      saved: normal,
+      typed: { ...normal, ...shown },
+      take: () => this.#show(theirs),
+      keep: () => this.#keep(theirs, { ...normal, ...mine }),
+    });
+  }
+
+  /** What was typed goes over what somebody else saved, at the next save; the rest is theirs. */
+  #keep(theirs, fields) {
+    this.#saved = theirs;
+    this.#form.fill(fields);
+    this.#changed();
   }
 }
 

@@ -1,7 +1,7 @@
 import { byId, el } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { nameOf } from "../parts/outcome.js";
-import { makeField, setValue, valueOf } from "../slot/control.js";
+import { makeField, setValue, valueOf } from "../parts/control.js";
 
 const HOUSE = {
   sync_response_seconds: { type: "integer", minimum: 10, maximum: 60 },

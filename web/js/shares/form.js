@@ -1,7 +1,6 @@
-import { ApiError, get, post } from "../lib/api.js";
+import { ApiError, post } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { retried } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 
 const HOURS = [12, 24, 72, 168, 720, 2160];
@@ -17,14 +16,19 @@ export function takeOrders(made) {
   });
 }
 
-/** What there is to choose from. */
-export async function fillForm() {
+/** How long a link may live. */
+export function offerHours() {
   const options = HOURS.map((hours) => el("option", { value: hours }, duration(hours)));
   form.elements.hours.append(...options);
   form.elements.hours.value = DEFAULT_HOURS;
-  const { slots } = await retried(() => get("/api/slots"));
-  const names = slots.map((slot) => el("option", { value: slot.id }, `${slot.name} (${slot.id})`));
-  form.elements.slot_id.append(...names);
+}
+
+/** What a link may open: everything, or one of the slots `[id, name]`. Once; from then on the choice
+ * is the reader's. */
+export function offerSlots(names) {
+  const box = form.elements.slot_id;
+  if (box.options.length > 1) return;
+  box.append(...[...names].map(([id, name]) => el("option", { value: id }, `${name} (${id})`)));
 }
 
 const duration = (hours) =>

@@ -1,13 +1,12 @@
-import { ApiError, get, put } from "../lib/api.js";
+import { get, put } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { clearProblem, clearProblems, showProblems } from "../lib/problems.js";
-import { explain } from "../lib/refusals.js";
+import { clearProblems } from "../lib/problems.js";
 import { toast } from "../lib/toast.js";
-import { hideConflict, showConflict } from "./conflict.js";
-import { same } from "./diff.js";
+import { hideConflict, showConflict } from "../parts/conflict.js";
+import { same } from "../parts/diff.js";
+import { complain, wire } from "../parts/editing.js";
 import { Draft } from "./draft.js";
-import { guardLeaving } from "./guard.js";
 
 /** Saves the form of a slot; guards what was typed against leaving, reloading and other admins. */
 export class Editor {
@@ -21,7 +20,12 @@ export class Editor {
     this.#form = form;
     this.#draft = new Draft(slot.id);
     this.#onSaved = onSaved;
-    this.#listen();
+    wire(form.node, {
+      changed: () => this.#changed(),
+      save: () => this.#save(),
+      discard: () => this.#show(this.#saved),
+      isChanged: () => this.#isChanged(),
+    });
     this.#begin(slot, this.#draft.read());
   }
 
@@ -49,27 +53,6 @@ export class Editor {
     this.#changed();
   }
 
-  #listen() {
-    const { node } = this.#form;
-    for (const kind of ["input", "change"]) {
-      node.addEventListener(kind, (event) => {
-        clearProblem(event.target);
-        this.#changed();
-      });
-    }
-    node.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#save();
-    });
-    byId("discard").addEventListener("click", () => this.#show(this.#saved));
-    addEventListener("keydown", (event) => {
-      if (event.code !== "KeyS" || !(event.ctrlKey || event.metaKey)) return;
-      event.preventDefault();
-      byId("save").click();
-    });
-    guardLeaving(() => this.#isChanged());
-  }
-
   #isChanged() {
     return !same(this.#form.read(), this.#form.normal(this.#saved));
   }
@@ -90,7 +73,7 @@ export class Editor {
     try {
       this.#accept(await this.#send());
     } catch (error) {
-      this.#refused(error);
+      complain(this.#form.node, error);
     } finally {
       this.#isSaving = false;
       this.#changed();
@@ -121,13 +104,10 @@ export class Editor {
     toast(t("slot.saved", { version: slot.version }));
   }
 
-  #refused(error) {
-    const homeless = error instanceof ApiError ? showProblems(this.#form.node, error.errors) : [];
-    this.#complain([explain(error), ...homeless].join(" "));
-  }
-
   #conflict(theirs) {
-    showConflict(theirs, {
+    const { updated_by: who, version } = theirs;
+    showConflict({
+      text: t("slot.conflict.text", { who, version }),
       saved: this.#form.normal(theirs),
       typed: this.#form.read(),
       take: () => this.replace(theirs),
@@ -138,13 +118,6 @@ export class Editor {
   /** What was typed goes over what somebody else saved, at the next save. */
   #keep(theirs) {
     this.#saved = theirs;
-    hideConflict();
     this.#changed();
-    byId("save").focus();
-  }
-
-  #complain(text) {
-    byId("trouble").textContent = text;
-    byId("trouble").hidden = false;
   }
 }

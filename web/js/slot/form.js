@@ -1,6 +1,6 @@
 import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { makeField, setValue, valueOf } from "./control.js";
+import { makeField, setValue, valueOf } from "../parts/control.js";
 import { PlanForm } from "./plan.js";
 
 const LIMITS = {

@@ -5,7 +5,7 @@ import { t } from "../lib/i18n.js";
 import { explain } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
 import { toast } from "../lib/toast.js";
-import { showDifferences } from "./diff.js";
+import { showDifferences } from "../parts/diff.js";
 
 /** The versions of a slot, newest first, each against the one before it. `restored` gets the slot
  * when an old one has been made the newest. */

@@ -1,7 +1,7 @@
 import { clone, part } from "../lib/dom.js";
 import { has, t } from "../lib/i18n.js";
 import { nameOf } from "../parts/outcome.js";
-import { makeField, valueOf } from "./control.js";
+import { makeField, valueOf } from "../parts/control.js";
 import { fits, rulesOf, trimmed } from "./rules.js";
 import { Templates } from "./templates.js";
 

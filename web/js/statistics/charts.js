@@ -2,10 +2,12 @@ import { byId, el, part } from "../lib/dom.js";
 import { number, seconds } from "../lib/figures.js";
 import { language, t } from "../lib/i18n.js";
 import { dateTime } from "../lib/time.js";
-import { bars, keyOf, line } from "../parts/chart.js";
+import { bars, keyOf, lines } from "../parts/chart.js";
+import { followPoints } from "../parts/cursor.js";
 
 const OUTCOMES = ["done", "failed", "timeout"];
 const DAY_SECONDS = 86_400;
+const cursors = {};
 
 /** Outcomes and durations over time, each with its figures in a table. */
 export function showCharts(stats, windowMs) {
@@ -23,29 +25,31 @@ function everyStep({ from, until, step_seconds: step, series }) {
   const count = Math.max(1, Math.ceil((Date.parse(until) - first) / (step * 1000)));
   return Array.from({ length: count }, (_none, place) => {
     const at = new Date(first + place * step * 1000).toISOString();
-    return known.get(place) ?? { at, done: 0, failed: 0, timeout: 0, p95_ms: null };
+    return known.get(place) ?? { at, done: 0, failed: 0, timeout: 0, p50_ms: null, p95_ms: null };
   });
 }
 
 function showOutcomes(places) {
   const names = OUTCOMES.map((outcome) => t(`status.${outcome}`));
   const points = places.map((place) => ({ ...place, values: OUTCOMES.map((outcome) => place[outcome]) }));
-  const chart = bars(points, { title: t("statistics.outcomes"), names, words: whole });
-  show(byId("outcomes"), chart, names, points.map(({ label, values }) => [label, ...values.map(number)]));
+  show("outcomes", bars, points, { names, words: whole });
 }
 
 function showDurations(places, windowMs) {
-  const names = [t("statistics.p95")];
-  const points = places.map((place) => ({ ...place, value: place.p95_ms }));
-  const chart = line(points, { title: t("statistics.durations"), words: seconds, limit: windowMs });
-  show(byId("durations"), chart, names, points.map(({ label, value }) => [label, seconds(value)]));
+  const names = [t("statistics.p95"), t("statistics.p50")];
+  const points = places.map((place) => ({ ...place, values: [place.p95_ms, place.p50_ms] }));
+  show("durations", lines, points, { names, words: seconds, limit: windowMs });
 }
 
-function show(box, chart, names, rows) {
-  part(box, "chart").replaceChildren(chart);
-  part(box, "key").replaceChildren(...keyOf(names));
+function show(id, make, points, { names, words, limit }) {
+  const box = byId(id);
+  const place = part(box, "chart");
+  const told = points.map(({ label, values }) => `${label}. ${names.map((name, series) => `${name}: ${words(values[series])}`).join(", ")}`);
+  cursors[id] ??= followPoints(place, part(box, "told"));
+  cursors[id](make(points, { title: t(`statistics.${id}`), width: place.clientWidth, words, limit }), told);
+  part(box, "key").replaceChildren(...keyOf(names, limit && t("statistics.limit", { window: words(limit) })));
   part(box, "names").replaceChildren(rowOf("th", [t("journal.time"), ...names]));
-  part(box, "rows").replaceChildren(...rows.map((cells) => rowOf("td", cells)));
+  part(box, "rows").replaceChildren(...points.map(({ label, values }) => rowOf("td", [label, ...values.map(words)])));
 }
 
 function rowOf(tag, cells) {

@@ -3,11 +3,13 @@ import { bytes, dollars, number, percent, seconds } from "../lib/figures.js";
 import { language, t } from "../lib/i18n.js";
 import { explainReason } from "../lib/refusals.js";
 
-/** The figures of the window, large. */
-export function showFigures(stats) {
+/** The figures of the window, large, and how many shots run at this moment. */
+export function showFigures(stats, slots) {
+  const inFlight = slots.reduce((all, slot) => all + slot.in_flight, 0);
   const size = stats.storage.reduce((all, { bytes: some }) => all + some, 0);
   const told = [
     ["statistics.shots", number(stats.shots)],
+    ["slots.in_flight", number(inFlight)],
     ["statistics.success", percent(stats.success_share)],
     ["statistics.timeouts", percent(stats.timeout_share)],
     ["statistics.p50", seconds(stats.p50_ms)],

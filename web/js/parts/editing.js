@@ -1,0 +1,38 @@
+import { ApiError } from "../lib/api.js";
+import { byId } from "../lib/dom.js";
+import { clearProblem, showProblems } from "../lib/problems.js";
+import { explain } from "../lib/refusals.js";
+
+/** Wires a form that is saved as a whole: `changed` is called with every key, `save` on its button and
+ * on Ctrl+S, `discard` on the other button. What `isChanged` and not saved is not left unasked, unless
+ * on the way to the sign-in, which leads back to it. */
+export function wire(form, { changed, save, discard, isChanged }) {
+  for (const kind of ["input", "change"]) {
+    form.addEventListener(kind, (event) => {
+      clearProblem(event.target);
+      changed();
+    });
+  }
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    save();
+  });
+  byId("discard").addEventListener("click", discard);
+  addEventListener("keydown", (event) => {
+    if (event.code !== "KeyS" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    byId("save").click();
+  });
+  let isSignedOut = false;
+  addEventListener("signedout", () => (isSignedOut = true));
+  addEventListener("beforeunload", (event) => {
+    if (isChanged() && !isSignedOut) event.preventDefault();
+  });
+}
+
+/** Says why it was not saved: at each field that does not fit, and above the form. */
+export function complain(form, error) {
+  const homeless = error instanceof ApiError ? showProblems(form, error.errors) : [];
+  byId("trouble").textContent = [explain(error), ...homeless].join(" ");
+  byId("trouble").hidden = false;
+}
