@@ -116,7 +116,7 @@ class Person:
     def leave(self) -> None:
         """Close every tab. Fails with whatever a page complained of."""
         self._context.close()
-        assert self._complaints == []
+        assert not self._complaints, "\n".join(self._complaints)
 
     def _listen(self, message: ConsoleMessage) -> None:
         refused = REFUSED.match(message.text)

@@ -458,6 +458,10 @@ def test_what_a_killed_run_has_begun_the_next_one_ends(
             until(lambda: disk("results") == [], "its file is gone", SECONDS)
             running.kill()
     finally:
+        execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and wait_event = 'PgSleep'"
+        )
         execute("drop trigger wait_for_us on media_object")
         execute("drop function wait_for_us()")
     assert rows("select 1 from media_object where cleaned_at is not null") == []

@@ -124,6 +124,7 @@ def test_pictures_are_gone_through_by_keyboard(
     expect(page.get_by_role("link", name="Open its page")).to_have_attribute(
         "href", f"/r/{jobs[1]}"
     )
+    expect(large).to_have_js_property("complete", True)
     execute("update media_object set cleaned_at = now() where job_id = %s", jobs[1])
     look_again(page)
 
