@@ -4,6 +4,7 @@ A test that uses any of them finds them as new: tables as the migrations left th
 password set, no files, dials and calls reset. Nothing connects beyond this machine.
 """
 
+import functools
 import itertools
 import os
 import shutil
@@ -17,6 +18,7 @@ import guard
 import pytest
 from browser import Person, chromium
 from camera import PASSWORD, Camera
+from httpx._transports import default as _transports
 from migrate import migrate
 from playwright.sync_api import Browser
 from rig import SERVICE, House, Sandbox, until
@@ -29,6 +31,8 @@ from service.media import MARK
 SETTLED_SECONDS = 10
 
 guard.install()
+# Each call outside a client reads all certificates of the world anew, 17 ms; no test needs one.
+_transports.create_ssl_context = functools.cache(_transports.create_ssl_context)
 
 
 class StartHouse(Protocol):
@@ -88,11 +92,12 @@ def database_url(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _tables(database_url: str) -> Tables:
+def _tables(database_url: str) -> Iterator[Tables]:
     tables = Tables(database_url)
     tables.execute("update slot set ingest_password_hash = %s", hash_password(PASSWORD))
     tables.remember()
-    return tables
+    yield tables
+    tables.close()
 
 
 @pytest.fixture

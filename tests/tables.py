@@ -14,6 +14,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from pytest_postgresql.janitor import DatabaseJanitor
 
+Connection = psycopg.Connection[dict[str, Any]]
+
 FOREIGN_KEYS = """
     select c.relname as name, r.relname as refers_to
     from pg_class c
@@ -41,20 +43,26 @@ def new_database(server_url: str) -> Iterator[str]:
 
 
 class Tables:
-    """The rows behind a house. Each call is a connection and a transaction of its own."""
+    """The rows behind a house. Each call is a transaction of its own on one connection, which is
+    made anew when a test has cut it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._pristine: dict[str, list[dict[str, Any]]] = {}
+        self._connection = self._connect()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
 
     def rows(self, query: str, *args: object) -> list[dict[str, Any]]:
         """All rows of a query; parameters are `%s`."""
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+        with self._transaction() as connection:
             return connection.execute(query.encode(), args or None).fetchall()
 
     def execute(self, statement: str, *args: object) -> int:
         """Run one statement; the number of rows it touched."""
-        with psycopg.connect(self.url) as connection:
+        with self._transaction() as connection:
             return connection.execute(statement.encode(), args or None).rowcount
 
     def change_slot(self, slot_id: str, **columns: object) -> None:
@@ -63,14 +71,14 @@ class Tables:
         assignments = sql.SQL(", ").join(
             sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns
         )
-        with psycopg.connect(self.url) as connection:
+        with self._transaction() as connection:
             statement = sql.SQL("update slot set {} where id = %s").format(assignments)
             changed = connection.execute(statement, [*values, slot_id]).rowcount
         assert changed == 1, f"there is no slot {slot_id}"
 
     def remember(self) -> None:
         """Take what is in the tables now as what `restore` brings back."""
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+        with self._transaction() as connection:
             found = connection.execute(FOREIGN_KEYS).fetchall()
             parents: dict[str, set[str]] = {row["name"]: set() for row in found}
             for row in found:
@@ -82,7 +90,7 @@ class Tables:
 
     def restore(self) -> None:
         """Empty every table and put back what `remember` found."""
-        with psycopg.connect(self.url) as connection:
+        with self._transaction() as connection:
             for name in reversed(self._pristine):
                 connection.execute(sql.SQL("delete from {}").format(sql.Identifier(name)))
             for name, rows in self._pristine.items():
@@ -94,3 +102,16 @@ class Tables:
                         ).format(table=sql.Identifier(name)),
                         [Jsonb(rows)],
                     )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            self._connection.execute("select")
+        except psycopg.OperationalError:
+            self._connection.close()
+            self._connection = self._connect()
+        with self._connection.transaction():
+            yield self._connection
+
+    def _connect(self) -> Connection:
+        return psycopg.connect(self.url, row_factory=dict_row, autocommit=True)

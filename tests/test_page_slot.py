@@ -11,7 +11,7 @@ from browser import PHONE, Person, barriers
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Dialog, FilePayload, Locator, Page, expect
-from rig import House, Sandbox
+from rig import House, Sandbox, until
 
 pytestmark = pytest.mark.browser
 
@@ -375,8 +375,8 @@ def test_a_photo_of_the_webcam_is_tried(admin_browser: Person, rows: Rows) -> No
     expect(story).to_have_attribute("href", f"/journal/{job['id']}")
 
 
-def test_a_test_shot_that_fails_says_why_and_one_that_hangs_can_be_cancelled(
-    admin_browser: Person, sandbox: Sandbox
+def test_a_test_shot_that_fails_says_why_and_one_that_takes_long_can_be_cancelled(
+    admin_browser: Person, sandbox: Sandbox, rows: Rows
 ) -> None:
     admin_browser.expect_refusal(415, 422)
     page = open_slot(admin_browser)
@@ -386,7 +386,7 @@ def test_a_test_shot_that_fails_says_why_and_one_that_hangs_can_be_cancelled(
     sandbox.dial(["content_blocked"])
     hand_over(trial(page).locator(".drop"), "paste", photos.png(300, 200))
     expect(told).to_contain_text("The provider declines this picture.")
-    sandbox.dial(["hang"])
+    sandbox.dial(latency_s=3)
     hand_over(trial(page).locator(".drop"), "drop", photos.png(300, 200))
     expect(told).to_have_text("The provider is editing")
 
@@ -394,6 +394,8 @@ def test_a_test_shot_that_fails_says_why_and_one_that_hangs_can_be_cancelled(
 
     expect(told).to_contain_text("Cancelled.")
     assert barriers(page) == []
+    pending = "select id from job_history where status = 'pending'"
+    until(lambda: not rows(pending), "what was paid for has ended")
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("ru", "dark")])

@@ -88,6 +88,7 @@ def open_stage() -> Iterator[Stage]:
         server = embedded.start(folder / "postgres" / "data")
         ending.callback(server.stop)
         tables = Tables(server.get_uri())
+        ending.callback(tables.close)
         migrate(tables.url)
         _lift_limits(tables)
         sandbox = Sandbox(folder / "sandbox.log")
