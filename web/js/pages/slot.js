@@ -20,17 +20,17 @@ if (found instanceof ApiError) fail(found);
 else show(...found);
 
 function load() {
-  return Promise.all([get(`/api/slots/${encodeURIComponent(id)}`), get("/api/providers"), get("/api/settings")]);
+  return Promise.all([get(`/api/slots/${encodeURIComponent(id)}`), get("/api/providers")]);
 }
 
-function show(slot, { providers }, settings) {
+function show(slot, { providers }) {
   const form = new SlotForm(providers);
   const editor = new Editor(form, slot, (saved) => {
     showName(saved);
     history.refresh();
   });
   const history = new History(id, (restored) => editor.replace(restored));
-  new Trial(byId("trial"), form, slot, settings.sync_response_seconds);
+  new Trial(byId("trial"), form, slot);
   showName(slot);
   showAddress(id, session.public_base_url);
   showResults(id);

@@ -1,7 +1,8 @@
 import { ApiError } from "../lib/api.js";
-import { byId } from "../lib/dom.js";
+import { byId, part, write } from "../lib/dom.js";
 import { clearProblem, showProblems } from "../lib/problems.js";
 import { explain } from "../lib/refusals.js";
+import { showDifferences } from "./diff.js";
 
 /** Wires a form that is saved as a whole: `changed` is called with every key, `save` on its button and
  * on Ctrl+S, `discard` on the other button. What `isChanged` and not saved is not left unasked, unless
@@ -35,4 +36,24 @@ export function complain(form, error) {
   const homeless = error instanceof ApiError ? showProblems(form, error.errors) : [];
   byId("trouble").textContent = [explain(error), ...homeless].join(" ");
   byId("trouble").hidden = false;
+}
+
+/** Both sides of a stale save: what somebody else has `saved` and what was `typed` here. Then `take` or
+ * `keep` is called, as was chosen; what was typed stays on the form until then. */
+export function showConflict({ text, saved, typed, take, keep }) {
+  const box = byId("conflict");
+  write(box, { text });
+  showDifferences(box, saved, typed);
+  part(box, "theirs").onclick = take;
+  part(box, "mine").onclick = () => {
+    hideConflict();
+    keep();
+    byId("save").focus();
+  };
+  box.hidden = false;
+  box.focus();
+}
+
+export function hideConflict() {
+  byId("conflict").hidden = true;
 }

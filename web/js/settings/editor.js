@@ -5,9 +5,8 @@ import { t } from "../lib/i18n.js";
 import { clearProblems } from "../lib/problems.js";
 import { retried } from "../lib/poll.js";
 import { toast } from "../lib/toast.js";
-import { hideConflict, showConflict } from "../parts/conflict.js";
 import { same } from "../parts/diff.js";
-import { complain, wire } from "../parts/editing.js";
+import { complain, hideConflict, showConflict, wire } from "../parts/editing.js";
 
 /** Saves the settings of the house, after a question where every camera would notice. */
 export class SettingsEditor {

@@ -3,9 +3,8 @@ import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { clearProblems } from "../lib/problems.js";
 import { toast } from "../lib/toast.js";
-import { hideConflict, showConflict } from "../parts/conflict.js";
 import { same } from "../parts/diff.js";
-import { complain, wire } from "../parts/editing.js";
+import { complain, hideConflict, showConflict, wire } from "../parts/editing.js";
 import { Draft } from "./draft.js";
 
 /** Saves the form of a slot; guards what was typed against leaving, reloading and other admins. */

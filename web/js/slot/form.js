@@ -18,22 +18,24 @@ const PLAN = ["provider", "operation", "settings", "templates"];
 /** The whole form of a slot: shows what the API tells, reads what it takes. */
 export class SlotForm {
   #output = {};
+  #providers;
+  #fallback;
+  #wantedFallback;
 
   constructor(providers) {
     this.node = byId("slot");
+    this.#providers = providers;
     this.plan = new PlanForm(byId("plan"), { prefix: "", title: t("slot.plan"), providers });
-    this.fallback = new PlanForm(byId("fallback"), {
-      ...{ prefix: "fallback.", title: t("slot.fallback"), providers },
-    });
     byId("limits").replaceChildren(...Object.keys(LIMITS).map(limitField), passwordField());
-    byId("has-fallback").addEventListener("change", () => this.#unfold());
+    byId("has-fallback").addEventListener("input", () => this.#unfold());
   }
 
   show(fields) {
     this.#output = fields.output;
     this.plan.show(fields);
     const first = { ...pick(fields, PLAN), settings: pick(fields.settings, ["prompt"]) };
-    this.fallback.show(fields.fallback ?? first);
+    this.#wantedFallback = fields.fallback ?? first;
+    this.#fallback = null;
     byId("has-fallback").checked = fields.fallback !== null;
     this.#unfold();
     for (const name of Object.keys(LIMITS)) setValue(this.#control(name), fields[name]);
@@ -45,7 +47,7 @@ export class SlotForm {
     const password = this.#control(PASSWORD).value;
     return {
       ...this.plan.read(),
-      fallback: byId("has-fallback").checked ? this.fallback.read() : null,
+      fallback: byId("has-fallback").checked ? this.#fallback.read() : null,
       output: this.#output,
       ...Object.fromEntries(limits),
       ...(password && { [PASSWORD]: password }),
@@ -61,7 +63,7 @@ export class SlotForm {
   normal(slot) {
     return {
       ...pick(this.plan.normal(slot), PLAN),
-      fallback: slot.fallback && pick(this.fallback.normal(slot.fallback), PLAN),
+      fallback: slot.fallback && pick(this.plan.normal(slot.fallback), PLAN),
       output: slot.output,
       ...pick(slot, Object.keys(LIMITS)),
     };
@@ -71,8 +73,14 @@ export class SlotForm {
     return this.node.elements.namedItem(name);
   }
 
+  /** Made when it is wanted first: few slots have one. */
   #unfold() {
-    byId("fallback").hidden = !byId("has-fallback").checked;
+    const isWanted = byId("has-fallback").checked;
+    byId("fallback").hidden = !isWanted;
+    if (!isWanted || this.#fallback) return;
+    const names = { prefix: "fallback.", title: t("slot.fallback") };
+    this.#fallback = new PlanForm(byId("fallback"), { ...names, providers: this.#providers });
+    this.#fallback.show(this.#wantedFallback);
   }
 }
 

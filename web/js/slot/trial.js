@@ -1,7 +1,8 @@
-import { ApiError } from "../lib/api.js";
+import { ApiError, get } from "../lib/api.js";
 import { el, part } from "../lib/dom.js";
 import { seconds } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
+import { retried } from "../lib/poll.js";
 import { showProblems } from "../lib/problems.js";
 import { explain } from "../lib/refusals.js";
 import { takeFiles } from "../parts/drop.js";
@@ -23,11 +24,11 @@ export class Trial {
   #webcam;
   #window;
 
-  constructor(box, form, slot, windowSeconds) {
+  constructor(box, form, slot) {
     this.#box = box;
     this.#form = form;
     this.#slot = slot;
-    this.#window = windowSeconds;
+    this.#window = retried(() => get("/api/settings"));
     this.#compare = new Compare(part(box, "outcome"));
     this.#webcam = new Webcam(part(box, "video"));
     takeFiles(box, ([photo]) => this.#run(photo));
@@ -75,7 +76,7 @@ export class Trial {
     const fields = this.#form.read();
     const change = Object.fromEntries(TRIED.map((name) => [name, fields[name]]));
     const end = new AbortController();
-    const clock = this.#start(end, fields.sync_response_seconds ?? this.#window);
+    const clock = this.#start(end, fields.sync_response_seconds ?? (await this.#window).sync_response_seconds);
     try {
       const uploaded = () => this.#tell("busy", t("slot.trial.editing"));
       const shot = await sendTest(this.#slot.id, photo, change, { uploaded, signal: end.signal });
