@@ -6,6 +6,7 @@ def admin(house: House) -> Iterator[Admin]:
         yield admin
 """
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +33,15 @@ def accounts(house: House) -> Admins:
     return Admins(secrets_dir(house))
 
 
+# To verify a password takes 40 ms on either side, and nearly every test begins with a session.
+verify = functools.cache(verify_password)
+_sessions: dict[tuple[str, str, str], str] = {}
+
+
 def ensure_account(house: House, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> None:
     """Make an account with this password unless it is there: a new one would end its sessions."""
     known = accounts(house).find(username)
-    if known is None or not verify_password(password, known.password_hash):
+    if known is None or not verify(password, known.password_hash):
         accounts(house).set_password(username, password)
 
 
@@ -79,17 +85,25 @@ class Admin:
         self.close()
 
 
-def sign_in(house: House, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> Admin:
-    """A signed-in admin who uses a bearer token; the account is made when there is none."""
+def sign_in(
+    house: House, username: str = ADMIN, password: str = ADMIN_PASSWORD, *, anew: bool = False
+) -> Admin:
+    """A signed-in admin who uses a bearer token; the account is made when there is none. The session
+    may have begun in a test before this one, unless it is wanted `anew`."""
     ensure_account(house, username, password)
-    with Admin(house) as stranger:
-        answer = stranger.login(username, password)
-    assert answer.status_code == 200, answer.text
-    return Admin(house, answer.json()["access_token"])
+    account = accounts(house).find(username)
+    assert account is not None
+    session = (house.url, username, account.password_hash)
+    if anew or session not in _sessions:
+        with Admin(house) as stranger:
+            answer = stranger.login(username, password)
+        assert answer.status_code == 200, answer.text
+        _sessions[session] = answer.json()["access_token"]
+    return Admin(house, _sessions[session])
 
 
 @contextmanager
-def signed_in(house: House, username: str = ADMIN) -> Iterator[Admin]:
-    """A signed-in admin for the length of a block."""
-    with sign_in(house, username) as admin:
+def signed_in(house: House, username: str = ADMIN, *, anew: bool = False) -> Iterator[Admin]:
+    """A signed-in admin for the length of a block; see `sign_in`."""
+    with sign_in(house, username, anew=anew) as admin:
         yield admin

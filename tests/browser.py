@@ -125,9 +125,11 @@ class Person:
         self._complaints.append(f"{message.text} ({message.location.get('url')})")
 
 
-def barriers(page: Page) -> list[str]:
-    """What keeps people from using the page as it is now, found by axe-core."""
-    violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
+def barriers(page: Page, *rules: str) -> list[str]:
+    """What keeps people from using the page as it is now, found by axe-core by all its rules or by
+    these."""
+    options = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else None
+    violations: list[dict[str, Any]] = Axe().run(page, options=options).response["violations"]
     return [
         f"{found['id']}: {found['help']}: {node['target']} {node['failureSummary']}"
         for found in violations

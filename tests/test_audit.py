@@ -16,7 +16,7 @@ Rows = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+    with signed_in(house, anew=True) as admin:
         yield admin
 
 

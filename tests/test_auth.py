@@ -160,7 +160,7 @@ def test_behind_https_the_cookie_is_bound_to_the_host(make_house: MakeHouse) -> 
 
 def test_logout_ends_the_session_everywhere(make_house: MakeHouse) -> None:
     here, there = make_house(), make_house()
-    with sign_in(here) as admin, sign_in(here) as other:
+    with sign_in(here) as admin, sign_in(here, anew=True) as other:
         assert session(there, admin.token).status_code == 200
 
         answer = admin.post("/api/logout")

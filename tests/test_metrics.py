@@ -155,7 +155,7 @@ def test_with_a_token_only_who_knows_it_may_ask(make_house: MakeHouse) -> None:
 @pytest.mark.slow
 def test_every_process_tells_for_all_of_them(make_house: MakeHouse) -> None:
     house = make_house(WEB_CONCURRENCY="2", DB_POOL_SIZE="3")
-    until(lambda: len(house.workers) == 2, "both processes serve", 30)
+    until(lambda: samples(house)["photoslot_db_max_connections"] == 6, "both processes serve", 30)
     victim = house.workers[0]
     done = 'photoslot_shots_total{outcome="done",provider="gemini",slot="slot-001"}'
     camera = Camera(house.url)

@@ -165,6 +165,20 @@ def test_the_audit_can_be_filtered_by_everything_it_has_a_word_for() -> None:
     assert {f"action.{one}" for one in offered} == {key for key in EN if key.startswith("action.")}
 
 
+def test_every_icon_stands_where_its_number_says() -> None:
+    drawn = re.findall(r'id="([\w-]+)" y="(\d+)"', (FOLDER / "icons/icons.svg").read_text())
+    style = (FOLDER / "css/icon.css").read_text()
+    numbered = re.findall(r'\[data-icon="([\w-]+)"\] {\s+--icon: (\d+);', style)
+
+    assert [(name, int(y) / 24) for name, y in drawn] == [(name, int(n)) for name, n in numbered]
+    assert f"--icons: {len(drawn)};" in style
+    assert f'viewBox="0 0 24 {24 * len(drawn)}"' in (FOLDER / "icons/icons.svg").read_text()
+    named = "".join(path.read_text() for path in [*SCRIPTS, *SHELLS])
+    assert set(re.findall(r'(?:data-icon="|\bicon\(")([\w-]+)"', named)) <= {
+        name for name, _ in drawn
+    }
+
+
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda path: path.stem)
 def test_a_shell_has_no_words_and_no_code(shell: Path) -> None:
     text = shell.read_text()
@@ -188,28 +202,25 @@ def test_a_script_keeps_text_text_and_asks_only_this_house(script: Path) -> None
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", [*pages(), "/nowhere"])
-def test_a_page_stands_in_nobodys_way(make_person: MakePerson, path: str, theme: str) -> None:
-    person = make_person(theme=theme).sign_in()
+def test_a_page_stands_in_nobodys_way(make_person: MakePerson, path: str) -> None:
+    """While it waits for its content, when it is there, and in the other colours."""
+    person = make_person().sign_in()
     person.expect_refusal(403, 404)
+    data = re.compile("/(api|public)/")
+    person.context.route(data, lambda route: None)
     page = person.open(path)
-
     assert page.title() != "Photoslot"
+    assert barriers(page) == []
+
+    person.context.unroute(data)
+    page.reload()
     page.wait_for_selector(CONTENT, state="attached")
     assert barriers(page) == []
 
-
-@pytest.mark.browser
-@pytest.mark.parametrize("path", pages())
-def test_a_page_that_waits_for_its_content_stands_in_nobodys_way(
-    make_person: MakePerson, path: str
-) -> None:
-    person = make_person().sign_in()
-    person.context.route(re.compile("/(api|public)/"), lambda route: None)
-    page = person.open(path)
-
-    assert barriers(page) == []
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert barriers(page, "color-contrast") == []
 
 
 @pytest.mark.browser
