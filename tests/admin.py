@@ -88,8 +88,8 @@ class Admin:
 def sign_in(
     house: House, username: str = ADMIN, password: str = ADMIN_PASSWORD, *, anew: bool = False
 ) -> Admin:
-    """A signed-in admin who uses a bearer token; the account is made when there is none. The session
-    may have begun in a test before this one, unless it is wanted `anew`."""
+    """A signed-in admin who uses a bearer token; the account is made when there is none. The
+    session may have begun in a test before this one, unless it is wanted `anew`."""
     ensure_account(house, username, password)
     account = accounts(house).find(username)
     assert account is not None
