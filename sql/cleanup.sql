@@ -23,7 +23,8 @@ where
 
 -- name: cleanup_jobs
 -- Removes a batch of the oldest jobs once nobody needs them, with what is known of their files. Hours
--- have been counted when the jobs ended and stay.
+-- have been counted when the jobs ended and stay. An array of ids, here and below: a plan for any
+-- number of them would join with the whole table.
 -- $1 days to keep, $2 at most so many
 with due as (
     select job.id
@@ -42,8 +43,7 @@ with due as (
 )
 
 delete from job_history
-using due
-where job_history.id = due.id;
+where id = any(array(select id from due));
 
 -- name: cleanup_audit
 -- Removes a batch of the oldest entries of the audit.
@@ -58,8 +58,7 @@ with due as (
 )
 
 delete from audit_log
-using due
-where audit_log.id = due.id;
+where id = any(array(select id from due));
 
 -- name: cleanup_shares
 -- Removes a batch of gallery links whose time is over.
@@ -74,8 +73,7 @@ with due as (
 )
 
 delete from share
-using due
-where share.id = due.id;
+where id = any(array(select id from due));
 
 -- name: cleanup_sessions
 -- Forgets a batch of ended sessions that would have expired by now anyway.
@@ -90,8 +88,7 @@ with due as (
 )
 
 delete from ended_session
-using due
-where ended_session.jti = due.jti;
+where jti = any(array(select jti from due));
 
 -- name: cleanup_throttles
 -- Forgets a batch of failed passwords that count no more.
@@ -108,8 +105,7 @@ with due as (
 )
 
 delete from login_throttle
-using due
-where login_throttle.subject = due.subject;
+where subject = any(array(select subject from due));
 
 -- name: cleanup_turns
 -- Forgets a batch of API keys whose turns are long over.
@@ -123,8 +119,7 @@ with due as (
 )
 
 delete from provider_turn
-using due
-where provider_turn.subject = due.subject;
+where subject = any(array(select subject from due));
 
 -- name: cleanup_due
 -- What there is to clean now, without doing it.
