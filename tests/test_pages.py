@@ -224,6 +224,26 @@ def test_a_page_stands_in_nobodys_way(make_person: MakePerson, path: str) -> Non
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("path", ["/", "/slots/slot-001", f"/journal/{NOBODYS_JOB}", "/settings"])
+def test_a_page_says_why_it_is_empty_and_fills_when_that_has_passed(
+    make_person: MakePerson, path: str
+) -> None:
+    person = make_person().sign_in()
+    person.expect_refusal(404, 503)
+    away = {"failure_reason": "database_unavailable", "details": "", "job_id": None}
+    data = re.compile(r"/api/(?!session)")
+    person.context.route(data, lambda route: route.fulfill(status=503, json=away))
+    page = person.open(path)
+    expect(page.locator("#trouble")).to_have_text("The database does not answer.")
+    assert barriers(page) == []
+
+    person.context.unroute(data)
+
+    page.wait_for_selector(CONTENT, state="attached")
+    expect(page.get_by_text("The database does not answer.")).to_be_hidden()
+
+
+@pytest.mark.browser
 def test_a_page_speaks_the_readers_language_and_colours(make_person: MakePerson) -> None:
     page = make_person("ru", "dark").open("/login")
     expect(page.locator("html")).to_have_attribute("lang", "ru")

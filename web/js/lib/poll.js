@@ -40,21 +40,24 @@ export function poll({ load, show, fail, seconds }) {
   return turn;
 }
 
-/** What `load` gives, or the `ApiError` that refuses it for good; only what may pass is tried again. */
-export function settled(load) {
+/** What `load` gives, or the `ApiError` that refuses it for good; only what may pass is tried again,
+ * and `fail` is told of it. */
+export function settled(load, fail) {
   const known = (error) => {
     if (error instanceof ApiError && error.status < 500) return error;
     throw error;
   };
-  return retried(() => load().catch(known));
+  return retried(() => load().catch(known), fail);
 }
 
 /** What `load` gives, however often it has to be tried; `fail` is told why it has to be. */
 export function retried(load, fail = () => {}) {
   const backoff = new Backoff();
-  const again = (error) => {
+  const again = async (error) => {
+    await loaded;
     fail(error);
-    return new Promise((resolve) => setTimeout(resolve, backoff.next())).then(attempt);
+    await new Promise((resolve) => setTimeout(resolve, backoff.next()));
+    return attempt();
   };
   const attempt = () => load().catch(again);
   return attempt();

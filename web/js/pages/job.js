@@ -21,12 +21,13 @@ await readyForAdmin();
 await tell(await asked);
 
 function load() {
-  return settled(() => get(`/api/jobs/${encodeURIComponent(id)}`));
+  return settled(() => get(`/api/jobs/${encodeURIComponent(id)}`), say);
 }
 
 async function tell(job) {
   if (job instanceof ApiError) return fail(job);
   if (!job.attempts) return signInAgain();
+  byId("trouble").hidden = true;
   show(job);
   setTimeout(async () => tell(await load()), job.status === "pending" ? PAUSE_MS : REST_MS);
 }
@@ -73,6 +74,10 @@ function pairs(entries) {
 function fail(error) {
   byId("story").hidden = true;
   byId("story").setAttribute("aria-busy", "false");
+  say(error);
+}
+
+function say(error) {
   byId("trouble").textContent = explain(error);
   byId("trouble").hidden = false;
 }

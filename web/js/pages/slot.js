@@ -13,7 +13,7 @@ import { Trial } from "../slot/trial.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);
 byId("name").textContent = id;
-const asked = settled(load);
+const asked = settled(load, tell);
 const session = await readyForAdmin();
 const found = await asked;
 if (found instanceof ApiError) fail(found);
@@ -24,6 +24,7 @@ function load() {
 }
 
 function show(slot, { providers }) {
+  byId("trouble").hidden = true;
   const form = new SlotForm(providers);
   const editor = new Editor(form, slot, (saved) => {
     showName(saved);
@@ -49,6 +50,10 @@ function fail(error) {
   byId("work").hidden = true;
   byId("work").setAttribute("aria-busy", "false");
   byId("save").hidden = byId("discard").hidden = byId("standing").hidden = true;
+  tell(error);
+}
+
+function tell(error) {
   byId("trouble").textContent = explain(error);
   byId("trouble").hidden = false;
 }

@@ -44,6 +44,7 @@ export class History {
     part(node, "who").textContent = `${version.created_by}, ${dateTime(version.created_at)}`;
     const differs = showDifferences(node, before?.snapshot ?? version.snapshot, version.snapshot);
     part(node, "same").hidden = differs;
+    part(node, "same").textContent = t(before ? "slot.diff.same" : "slot.diff.first");
     node.querySelector("table").hidden = !differs;
     part(node, "restore").hidden = index === 0;
     part(node, "restore").addEventListener("click", () => this.#restore(version));
