@@ -159,7 +159,7 @@ def _install(folder: Path) -> None:
 
 def test_the_image_installs_what_is_locked_and_nothing_else() -> None:
     (install,) = [rest for word, rest in Image().steps if word == "RUN" and INSTALL in rest]
-    assert "--require-hashes --only-binary :all: -r requirements.lock" in install
+    assert "--no-deps --require-hashes --only-binary :all: -r requirements.lock" in install
 
 
 def test_the_image_does_not_run_as_root_and_says_how_it_is() -> None:
