@@ -51,7 +51,7 @@ PhotoslotError                         500 internal_error
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 RETRY_AFTER_SECONDS = 5
@@ -383,6 +383,16 @@ class ProviderFailure(PhotoslotError):
         self.repeats = repeats
         self.wait_seconds = wait_seconds
         self.maybe_billed = maybe_billed
+        self.usage: Mapping[str, Any] = {}
+        self.tokens: int | None = None
+        self.cost_microusd: int | None = None
+
+    def note_usage(
+        self, usage: Mapping[str, Any], tokens: int | None, cost_microusd: int | None
+    ) -> None:
+        """Remember what the provider counted all the same: its own figures, tokens, and the
+        estimated price in millionths of a US dollar."""
+        self.usage, self.tokens, self.cost_microusd = usage, tokens, cost_microusd
 
 
 class ContentBlocked(ProviderFailure):

@@ -228,6 +228,35 @@ async def test_a_price_is_estimated_from_the_figures_there_are(
     assert picture.cost_microusd == (None if dollars is None else round(dollars * 1e6))
 
 
+@pytest.mark.parametrize(
+    ("told", "tokens", "dollars"),
+    [
+        ({"totalTokenCount": 1300, "promptTokenCount": 1000}, 1300, None),
+        (
+            {"totalTokenCount": 1300, "promptTokenCount": 1000, "candidatesTokenCount": 300},
+            1300,
+            1000 * 1.5e-6 + 300 * 7.5e-6,
+        ),
+        ({}, None, None),
+    ],
+)
+async def test_an_answer_without_a_picture_tells_what_it_cost(
+    client: httpx.AsyncClient,
+    photo: Photo,
+    httpx_mock: HTTPXMock,
+    told: dict[str, Any],
+    tokens: int | None,
+    dollars: float | None,
+) -> None:
+    said = answer({"text": "A person, smiling."}, usageMetadata=told)
+
+    with pytest.raises(ProviderNoImage) as raised:
+        await take(client, photo, httpx_mock, json=said)
+
+    assert (raised.value.usage, raised.value.tokens) == (told, tokens)
+    assert raised.value.cost_microusd == (None if dollars is None else round(dollars * 1e6))
+
+
 async def test_without_usage_and_model_it_names_what_was_ordered(
     client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
 ) -> None:

@@ -185,6 +185,19 @@ def test_a_moody_gemini_gives_a_picture_in_the_end(
     assert (row["status"], len(row["attempts"])) == ("done", len(outcomes))
 
 
+def test_what_an_answer_without_a_picture_cost_counts_for_the_shot(
+    camera: Camera, sandbox: Sandbox, rows: Rows
+) -> None:
+    sandbox.dial(["text_only", "ok"])
+
+    assert camera.shoot().status_code == 200
+
+    [row] = rows("select attempts, tokens from job_history")
+    counted = [attempt["tokens"] for attempt in row["attempts"]]
+    assert [attempt["usage"]["totalTokenCount"] for attempt in row["attempts"]] == counted
+    assert row["tokens"] == sum(counted)
+
+
 def test_a_model_shut_down_since_it_was_saved_is_not_even_called(
     camera: Camera, sandbox: Sandbox, slot: Slot
 ) -> None:

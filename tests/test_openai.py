@@ -191,6 +191,17 @@ async def test_it_gives_picture_model_usage_and_estimated_price(
     )
 
 
+async def test_an_answer_without_a_picture_tells_what_it_cost(
+    client: httpx.AsyncClient, photo: Photo, httpx_mock: HTTPXMock
+) -> None:
+    with pytest.raises(ProviderBadResponse) as raised:
+        await take(client, photo, httpx_mock, json={"data": [], "usage": USAGE})
+
+    dollars = 100 * 5e-6 + 300 * 8e-6 + 1500 * 30e-6
+    assert (raised.value.usage, raised.value.tokens) == (USAGE, 2000)
+    assert raised.value.cost_microusd == round(dollars * 1e6)
+
+
 @pytest.mark.parametrize(
     ("model", "dollars"),
     [

@@ -243,17 +243,18 @@ def _noted(
 ) -> Attempt:
     """Without a picture or a failure the call was interrupted: nobody knows what became of it."""
     is_interrupted = picture is None and failure is None
-    is_billed = isinstance(failure, ProviderFailure) and failure.maybe_billed
+    refused = failure if isinstance(failure, ProviderFailure) else None
+    told = picture or refused
     return Attempt(
         provider=plan.provider.name,
         model=picture.model if picture else plan.model,
         outcome=failure.reason if failure else "interrupted" if is_interrupted else "ok",
         started_ms=round(since_first * 1000),
         ms=round(seconds * 1000),
-        maybe_billed=is_billed or is_interrupted,
-        usage=picture.usage if picture else {},
-        tokens=picture.tokens if picture else None,
-        cost_microusd=picture.cost_microusd if picture else None,
+        maybe_billed=is_interrupted or (refused is not None and refused.maybe_billed),
+        usage=told.usage if told else {},
+        tokens=told.tokens if told else None,
+        cost_microusd=told.cost_microusd if told else None,
         details=failure.private if failure else None,
     )
 

@@ -90,14 +90,14 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         raise refusal(answer)
     generated = decode(answer, _Generated)
     usage = generated.usage_metadata or {}
+    total = tokens(usage.get("totalTokenCount"))
     model = generated.model_version or settings.model
-    return Picture(
-        data=_last_image(generated),
-        model=model,
-        usage=usage,
-        tokens=tokens(usage.get("totalTokenCount")),
-        cost_microusd=cost_microusd(model, usage),
-    )
+    try:
+        data = _last_image(generated)
+    except ProviderFailure as failure:
+        failure.note_usage(usage, total, cost_microusd(model, usage, has_picture=False))
+        raise
+    return Picture(data, model, usage, total, cost_microusd(model, usage))
 
 
 async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:

@@ -152,15 +152,16 @@ def shutdown_date(model: str) -> date | None:
     return known.shutdown_date if known else None
 
 
-def cost_microusd(model: str, usage: Mapping[str, Any]) -> int | None:
-    """The estimated price of a picture in millionths of a US dollar; None for a model without a
+def cost_microusd(model: str, usage: Mapping[str, Any], *, has_picture: bool = True) -> int | None:
+    """The estimated price of a call in millionths of a US dollar; None for a model without a
     known price, or without figures. Every figure may be missing, and the count of the candidates
-    is larger than its details: the rest is text."""
+    is larger than its details: the rest is text. Without details all of a picture's answer is
+    the picture, and all of another one is text."""
     known = MODELS.get(model)
     drawn = tokens(usage.get("candidatesTokenCount"))
     if known is None or drawn is None:
         return None
-    images = min(drawn, _image_tokens(usage) or drawn)
+    images = min(drawn, _image_tokens(usage) or (drawn if has_picture else 0))
     prompt = tokens(usage.get("promptTokenCount")) or 0
     text = drawn - images + (tokens(usage.get("thoughtsTokenCount")) or 0)
     price = known.price

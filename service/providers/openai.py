@@ -124,13 +124,12 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         raise _refusal(answer)
     edited = decode(answer, _Edited)
     usage = edited.usage or {}
-    return Picture(
-        data=_picture(edited),
-        model=settings.model,
-        usage=usage,
-        tokens=tokens(usage.get("total_tokens")),
-        cost_microusd=_cost(model_of(settings.model).price, usage),
-    )
+    told = (usage, tokens(usage.get("total_tokens")), _cost(model_of(settings.model).price, usage))
+    try:
+        return Picture(_picture(edited), settings.model, *told)
+    except ProviderFailure as failure:
+        failure.note_usage(*told)
+        raise
 
 
 async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
