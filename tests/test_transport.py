@@ -30,6 +30,8 @@ HEAD_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 SEND_SECONDS = 60.0
 LEEWAY_SECONDS = 1.0
+# A connection on which nothing is asked any more ends after five seconds.
+LET_GO_SECONDS = 8.0
 MB = 1024**2
 # A picture of more bytes than fit between the house and a device that does not read.
 BUFFERED_BYTES = 6 * MB
@@ -42,7 +44,10 @@ def no_trace(house: House) -> Iterator[None]:
     secret."""
     yield
     assert house.is_running
-    until(lambda: not _held(house), "every connection and file is let go", 5)
+    try:
+        until(lambda: not _held(house), "every connection and file is let go", LET_GO_SECONDS)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {_held(house)}") from None
     for secret in (PASSWORD, SIGNING_KEY):
         assert secret not in house.output
 
@@ -639,7 +644,7 @@ def test_a_device_that_never_reads_is_let_go_after_a_minute(
         send_shot(reader, camera, BIG)
         until(lambda: is_undelivered(rows), "the house gives up", SEND_SECONDS + 10)
         assert time.monotonic() - started > SEND_SECONDS - 1
-        until(lambda: not _held(house), "the connection is closed", 5)
+        until(lambda: not _held(house), "the connection is closed", LET_GO_SECONDS)
     done(rows, disk)
 
 
