@@ -75,7 +75,7 @@ def test_two_admins_see_both_sides(admin_browser: Person, colleague: Admin) -> N
     page = opened(admin_browser)
     page.get_by_label("Window, s").fill("20")
     version = colleague.get("/api/settings").json()["version"]
-    change = {"version": version, "sync_response_seconds": 55}
+    change = {"version": version, "sync_response_seconds": 55, "result_ttl_hours": 24}
     assert colleague.put("/api/settings", change).status_code == 200
 
     page.get_by_role("button", name="Save").click()
@@ -84,9 +84,11 @@ def test_two_admins_see_both_sides(admin_browser: Person, colleague: Admin) -> N
     expect(conflict).to_contain_text("55")
     expect(conflict).to_contain_text("20")
     conflict.get_by_role("button", name="Keep what I typed").click()
+    expect(page.locator("[name=result_ttl_hours]")).to_have_value("24")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved; in force at once.")).to_be_visible()
-    assert colleague.get("/api/settings").json()["sync_response_seconds"] == 20
+    saved = colleague.get("/api/settings").json()
+    assert (saved["sync_response_seconds"], saved["result_ttl_hours"]) == (20, 24)
 
 
 def test_expired_files_are_removed_after_a_question(make_person: MakePerson) -> None:

@@ -220,6 +220,8 @@ def test_another_provider_gets_what_is_still_valid_and_no_foreign_model(
     plan(page).get_by_label("Provider").select_option("openai")
     page.get_by_label("Use a fallback").check()
     page.locator("[name='fallback.provider']").select_option("turbotext")
+    page.get_by_label("Use a fallback").uncheck()
+    page.get_by_label("Use a fallback").check()
     save(page, 2)
 
     row = saved(rows)

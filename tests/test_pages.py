@@ -9,7 +9,7 @@ import httpx
 import pytest
 from browser import CONTENT, Person, barriers
 from conftest import MakePerson
-from playwright.sync_api import Error, expect
+from playwright.sync_api import Error, Route, expect
 from rig import House
 
 from service.app import PAGES
@@ -241,6 +241,28 @@ def test_a_page_says_why_it_is_empty_and_fills_when_that_has_passed(
 
     page.wait_for_selector(CONTENT, state="attached")
     expect(page.get_by_text("The database does not answer.")).to_be_hidden()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/journal", "/slots/slot-001"])
+def test_a_page_that_has_no_words_yet_says_nothing(make_person: MakePerson, path: str) -> None:
+    person = make_person().sign_in()
+    person.expect_refusal(503)
+    held: list[Route] = []
+    person.context.route("**/i18n/en.json", lambda route: held.append(route))
+    person.context.route(
+        re.compile(r"/api/(?!session)"),
+        lambda route: route.fulfill(status=503, json={"failure_reason": "database_unavailable"}),
+    )
+    page = person.context.new_page()
+    with page.expect_response(lambda answer: answer.status == 503):
+        page.goto(path)
+    expect(page.locator("#trouble")).to_be_hidden()
+
+    for route in held:
+        route.continue_()
+
+    expect(page.locator("#trouble")).to_have_text("The database does not answer.")
 
 
 @pytest.mark.browser
