@@ -259,7 +259,7 @@ def test_a_page_that_has_no_words_yet_says_nothing(make_person: MakePerson, path
         page.goto(path)
     # The page has the answer by the time its next task but a few runs.
     page.evaluate("new Promise((resolve) => setTimeout(resolve, 100))")
-    expect(page.locator("#trouble")).to_be_hidden()
+    expect(page.locator("#trouble")).to_have_attribute("hidden", "")
 
     for route in held:
         route.continue_()
