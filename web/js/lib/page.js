@@ -1,9 +1,11 @@
 import * as api from "./api.js";
 import * as connection from "./connection.js";
-import { byId } from "./dom.js";
-import { has, loaded, t, translate } from "./i18n.js";
+import { byId, icon } from "./dom.js";
+import { has, language, loaded, t, translate } from "./i18n.js";
 import { retried } from "./poll.js";
-import { showSwitches } from "./switches.js";
+
+const THEMES = ["auto", "light", "dark"];
+const ICONS = { auto: "auto", light: "sun", dark: "moon" };
 
 /** Makes the frame of a page that anybody may see; its own script goes on from here. */
 export async function ready() {
@@ -44,4 +46,32 @@ function markPlace() {
 async function signOut() {
   await api.request("/api/logout", { method: "POST" });
   location.assign("/login");
+}
+
+/** The two switches in the corner: language and theme, kept in this browser. */
+function showSwitches() {
+  const other = language() === "ru" ? "en" : "ru";
+  byId("language").textContent = t("frame.other_language");
+  byId("language").lang = other;
+  byId("language").addEventListener("click", () => {
+    localStorage.setItem("language", other);
+    location.reload();
+  });
+  byId("theme").addEventListener("click", nextTheme);
+  showTheme();
+}
+
+function nextTheme() {
+  const choice = document.documentElement.dataset.choice;
+  localStorage.setItem("theme", THEMES[(THEMES.indexOf(choice) + 1) % THEMES.length]);
+  dispatchEvent(new Event("theme"));
+  showTheme();
+}
+
+function showTheme() {
+  const choice = document.documentElement.dataset.choice;
+  const text = t(`theme.${choice}`);
+  byId("theme").replaceChildren(icon(ICONS[choice]));
+  byId("theme").setAttribute("aria-label", text);
+  byId("theme").title = text;
 }

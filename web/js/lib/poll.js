@@ -1,6 +1,5 @@
 import { ApiError } from "./api.js";
-import { Backoff } from "./backoff.js";
-import * as connection from "./connection.js";
+import { Backoff, onChange } from "./connection.js";
 import { loaded } from "./i18n.js";
 
 /** Calls `load` now and then every `seconds`, never twice at once: `show` gets what it gave, `fail`
@@ -35,7 +34,7 @@ export function poll({ load, show, fail, seconds }) {
   }
 
   document.addEventListener("visibilitychange", turn);
-  connection.onChange((isHere) => isHere && turn());
+  onChange((isHere) => isHere && turn());
   turn();
   return turn;
 }

@@ -3,12 +3,10 @@ import { byId } from "../lib/dom.js";
 import { nameTab, readyForAdmin } from "../lib/page.js";
 import { settled } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
-import { showAddress } from "../slot/address.js";
 import { Editor } from "../slot/editor.js";
 import { SlotForm } from "../slot/form.js";
 import { History } from "../slot/history.js";
-import { showResults } from "../slot/results.js";
-import { showStanding } from "../slot/standing.js";
+import { showAddress, showResults, showStanding } from "../slot/side.js";
 import { Trial } from "../slot/trial.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);

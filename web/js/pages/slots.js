@@ -3,8 +3,7 @@ import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { explain } from "../lib/refusals.js";
 import { loadSlots } from "../parts/health.js";
-import { showCards, showSkeletons } from "../slots/cards.js";
-import { summarise } from "../slots/summary.js";
+import { showCards, showSkeletons, summarise } from "../slots/cards.js";
 
 const SECONDS = 4;
 

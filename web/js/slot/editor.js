@@ -5,7 +5,6 @@ import { clearProblems } from "../lib/problems.js";
 import { toast } from "../lib/toast.js";
 import { same } from "../parts/diff.js";
 import { complain, hideConflict, showConflict, wire } from "../parts/editing.js";
-import { Draft } from "./draft.js";
 
 /** Saves the form of a slot; guards what was typed against leaving, reloading and other admins. */
 export class Editor {
@@ -118,5 +117,26 @@ export class Editor {
   #keep(theirs) {
     this.#saved = theirs;
     this.#changed();
+  }
+}
+
+/** What was typed and not saved, kept in this tab. The password is never among it. */
+class Draft {
+  #key;
+
+  constructor(id) {
+    this.#key = `slot:${id}`;
+  }
+
+  read() {
+    return JSON.parse(sessionStorage.getItem(this.#key));
+  }
+
+  keep(version, { ingest_password: _never, ...fields }) {
+    sessionStorage.setItem(this.#key, JSON.stringify({ version, fields }));
+  }
+
+  forget() {
+    sessionStorage.removeItem(this.#key);
   }
 }

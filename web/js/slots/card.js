@@ -3,7 +3,6 @@ import { number, percent, seconds } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { copyOnClick } from "../parts/copy.js";
 import { nameOf } from "../parts/outcome.js";
-import { showPicture } from "./picture.js";
 import { flipOnClick } from "./switch.js";
 
 /** The card of the slot that `current()` gives; `refresh` is called when it has changed it. */
@@ -45,4 +44,20 @@ function showWindow(meter, slot) {
 function updateSwitch(button, slot) {
   button.setAttribute("aria-checked", String(slot.is_active));
   button.setAttribute("aria-label", t("slots.switch", { slot: slot.name }));
+}
+
+/** The slot's newest picture for as long as it may be shown. The old one stays until the new one is
+ * there, so nothing flickers. */
+function showPicture(card, slot) {
+  const image = part(card, "picture");
+  const shown = slot.last_picture_expires_at ? slot.last_success_job_id : "";
+  if ((image.dataset.job ?? "") !== shown) loadPicture(image, shown);
+  image.hidden = !shown;
+  part(card, "no-shot").hidden = Boolean(shown);
+}
+
+function loadPicture(image, job) {
+  image.dataset.job = job;
+  if (job) image.src = `/public/results/${job}/preview`;
+  else image.removeAttribute("src");
 }
