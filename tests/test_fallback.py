@@ -65,7 +65,7 @@ def test_what_the_first_plan_could_not_do_the_second_does(
     assert first["maybe_billed"] is (outcome in ("content_blocked", "reset"))
     assert second["started_ms"] >= first["ms"]
     assert row["attempt_count"] == 2
-    assert row["cost_microusd"] == second["cost_microusd"]
+    assert row["cost_microusd"] == (first["cost_microusd"] or 0) + second["cost_microusd"]
     assert [call["model"] for call in sandbox.calls()] == [FIRST, SECOND]
     assert (len(disk("results")), disk("temp")) == (1, [])
 
