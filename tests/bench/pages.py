@@ -146,7 +146,7 @@ def _timed(browser: Browser, house: House, address: str, cookies: list[Any]) -> 
     """Milliseconds until the content was there."""
     with _visitor(browser, house, cookies) as page:
         page.goto(address)
-        page.wait_for_function(SHOWN_AFTER)
+        page.wait_for_selector(CONTENT, state="attached")
         page.wait_for_load_state("networkidle")
         shown_after: float = page.evaluate(SHOWN_AFTER)
     return shown_after
