@@ -31,7 +31,7 @@ WATCH = f"""
         if (!document.querySelector('{CONTENT}')) return;
         observer.disconnect();
         performance.mark("content");
-    }}).observe(document, {{ subtree: true, childList: true, attributes: true }});
+    }}).observe(document, {{ subtree: true, attributeFilter: ["aria-busy", "data-ready"] }});
 """
 SHOWN_AFTER = 'performance.getEntriesByName("content")[0]?.startTime'
 
