@@ -1,4 +1,5 @@
 import { ApiError, OfflineError } from "./api.js";
+import { byId } from "./dom.js";
 import { has, t } from "./i18n.js";
 
 /** What went wrong and what to do, for a person. */
@@ -7,6 +8,12 @@ export function explain(error) {
   if (!(error instanceof ApiError)) throw error;
   const text = explainReason(error.reason);
   return error.retryAfter ? `${text} ${waiting(error.retryAfter)}` : text;
+}
+
+/** Says above the page's content what went wrong, until it is hidden again. */
+export function showTrouble(error) {
+  byId("trouble").textContent = explain(error);
+  byId("trouble").hidden = false;
 }
 
 /** The sentence for a `failure_reason`. */

@@ -3,7 +3,7 @@ import { byId, el } from "../lib/dom.js";
 import { has, t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
 import { nameOf } from "../parts/outcome.js";
 
@@ -12,7 +12,7 @@ const ACTIONS = ["auth.login.failure", "auth.login.success", "auth.logout", "cle
   "settings.change", "share.add", "share.revoke", "slot.change", "slot.restore", "template.add", "template.remove"];
 
 const session = readyForAdmin();
-const refresh = poll({ load, show, fail, seconds: SECONDS });
+const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 await session;
 offer();
 addEventListener("popstate", follow);
@@ -82,9 +82,4 @@ function word(one) {
   if (typeof one === "object") return one === null ? t("shares.all") : JSON.stringify(one);
   const key = [`slot.${one}`, `settings.${one}`].find(has);
   return key ? t(key) : String(one);
-}
-
-function fail(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
 }

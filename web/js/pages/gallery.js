@@ -4,7 +4,7 @@ import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { nameTab, ready } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { look, pageOf, slotId } from "../gallery/link.js";
 import { keepLightbox } from "../gallery/lightbox.js";
 import { sectionOf } from "../gallery/sheet.js";
@@ -46,8 +46,7 @@ function say(what) {
 function fail(error) {
   const isOver = error instanceof ApiError && error.status < 500 && error.status !== 429;
   if (isOver) return end();
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
+  showTrouble(error);
 }
 
 /** The link does not open this gallery any more: nothing of it may stay on the screen. */

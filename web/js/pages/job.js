@@ -4,7 +4,7 @@ import { bytes, dollars, number } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { settled } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
 import { showAttempts } from "../job/attempts.js";
 import { showLine } from "../job/line.js";
@@ -21,7 +21,7 @@ await readyForAdmin();
 await tell(await asked);
 
 function load() {
-  return settled(() => get(`/api/jobs/${encodeURIComponent(id)}`), say);
+  return settled(() => get(`/api/jobs/${encodeURIComponent(id)}`), showTrouble);
 }
 
 async function tell(job) {
@@ -74,10 +74,5 @@ function pairs(entries) {
 function fail(error) {
   byId("story").hidden = true;
   byId("story").setAttribute("aria-busy", "false");
-  say(error);
-}
-
-function say(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
+  showTrouble(error);
 }

@@ -3,7 +3,7 @@ import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { Filters, asked } from "../journal/filters.js";
 import { makeRow } from "../journal/row.js";
 
@@ -13,7 +13,7 @@ const PLACES = ["older_than", "newer_than"];
 let known = null;
 
 const session = readyForAdmin();
-const refresh = poll({ load: ask, show, fail, seconds: SECONDS });
+const refresh = poll({ load: ask, show, fail: showTrouble, seconds: SECONDS });
 await session;
 new Filters(load);
 
@@ -78,9 +78,4 @@ function withoutPlace() {
   const query = asked();
   for (const place of PLACES) query.delete(place);
   return query;
-}
-
-function fail(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
 }

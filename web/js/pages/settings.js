@@ -2,7 +2,7 @@ import { get } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll, retried } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { SettingsEditor } from "../settings/editor.js";
 import { SettingsForm } from "../settings/form.js";
 import { showChanges, showStorage } from "../settings/house.js";
@@ -10,14 +10,14 @@ import { showModels } from "../settings/standing.js";
 
 const SECONDS = 10;
 
-const asked = retried(() => get("/api/settings"), tell);
+const asked = retried(() => get("/api/settings"), showTrouble);
 await readyForAdmin();
 const settings = await asked;
 byId("trouble").hidden = true;
 const refresh = poll({
   load: () => get("/api/providers"),
   show: ({ providers }) => showModels(providers),
-  fail: tell,
+  fail: showTrouble,
   seconds: SECONDS,
 });
 new SettingsEditor(new SettingsForm(settings), settings, ({ changes }) => {
@@ -25,8 +25,3 @@ new SettingsEditor(new SettingsForm(settings), settings, ({ changes }) => {
   refresh();
 });
 retried(showStorage);
-
-function tell(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
-}

@@ -3,7 +3,7 @@ import { byId, part } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { showCode } from "../shares/code.js";
 import { offerHours, offerSlots, takeOrders } from "../shares/form.js";
 import { showShares } from "../shares/list.js";
@@ -16,7 +16,7 @@ takeOrders(async (share) => {
   showCode(share);
 });
 const session = readyForAdmin();
-const refresh = poll({ load, show, fail, seconds: SECONDS });
+const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 const { public_base_url: base } = await session;
 offerHours();
 warnIfLocal(new URL(base).hostname);
@@ -30,11 +30,6 @@ function show({ shares, names }) {
   byId("trouble").hidden = true;
   offerSlots(names);
   showShares(shares, names, refresh);
-}
-
-function fail(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
 }
 
 /** A code that leads to this very machine is of no use to a phone. */

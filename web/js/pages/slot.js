@@ -2,7 +2,7 @@ import { ApiError, get } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
 import { nameTab, readyForAdmin } from "../lib/page.js";
 import { settled } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { Editor } from "../slot/editor.js";
 import { SlotForm } from "../slot/form.js";
 import { History } from "../slot/history.js";
@@ -11,7 +11,7 @@ import { Trial } from "../slot/trial.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);
 byId("name").textContent = id;
-const asked = settled(load, tell);
+const asked = settled(load, showTrouble);
 const session = await readyForAdmin();
 const found = await asked;
 if (found instanceof ApiError) fail(found);
@@ -48,10 +48,5 @@ function fail(error) {
   byId("work").hidden = true;
   byId("work").setAttribute("aria-busy", "false");
   byId("save").hidden = byId("discard").hidden = byId("standing").hidden = true;
-  tell(error);
-}
-
-function tell(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
+  showTrouble(error);
 }

@@ -1,7 +1,7 @@
 import { byId } from "../lib/dom.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { loadSlots } from "../parts/health.js";
 import { showCards, showSkeletons, summarise } from "../slots/cards.js";
 
@@ -9,7 +9,7 @@ const SECONDS = 4;
 
 const session = readyForAdmin();
 showSkeletons();
-const refresh = poll({ load, show, fail, seconds: SECONDS });
+const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 
 function load() {
   return Promise.all([loadSlots(), session]);
@@ -19,9 +19,4 @@ function show([slots, { public_base_url: base }]) {
   byId("trouble").hidden = true;
   showCards(slots, base, refresh);
   summarise(slots);
-}
-
-function fail(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
 }

@@ -3,7 +3,7 @@ import { byId, el } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
-import { explain } from "../lib/refusals.js";
+import { showTrouble } from "../lib/refusals.js";
 import { showCharts } from "../statistics/charts.js";
 import { showFigures, showReasons, showSlots } from "../statistics/figures.js";
 
@@ -12,7 +12,7 @@ const WINDOWS = { 300: "5m", 3600: "1h", 10800: "3h", 86400: "1d", 604800: "7d",
 const USUAL = "86400";
 
 const session = readyForAdmin();
-const refresh = poll({ load, show, fail, seconds: SECONDS });
+const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 await session;
 byId("window").append(...Object.entries(WINDOWS).map(([value, name]) => el("option", { value }, t(`statistics.last.${name}`))));
 choose();
@@ -69,9 +69,4 @@ function offer(slots) {
   const options = slots.map(({ id, name }) => el("option", { value: id }, `${id} · ${name}`));
   box.append(el("option", { value: "" }, t("statistics.all")), ...options);
   box.value = chosen().slot ?? "";
-}
-
-function fail(error) {
-  byId("trouble").textContent = explain(error);
-  byId("trouble").hidden = false;
 }
