@@ -59,7 +59,8 @@ def test_a_new_password_is_asked_about_and_a_key_is_never_shown_again(
 
     expect(page.get_by_text("Saved; in force at once.")).to_be_visible()
     assert len(password) == 12
-    assert camera.shoot(password=password).status_code == 200
+    answer = camera.shoot(password=password)
+    assert answer.status_code == 200, answer.text
     page.reload()
     key = page.get_by_label("OpenAI: API key")
     expect(key).to_have_value("")
