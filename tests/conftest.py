@@ -6,10 +6,11 @@ password set, no files, dials and calls reset. Nothing connects beyond this mach
 
 import functools
 import itertools
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from service.db import Database, open_database
 from service.media import MARK
 
 SETTLED_SECONDS = 10
+LOG_LINES = 30
 
 guard.install()
 # Each call outside a client reads all certificates of the world anew, 17 ms; no test needs one.
@@ -270,6 +272,19 @@ def disk(_home: Path) -> Callable[..., list[str]]:
         return sorted(str(path.relative_to(root)) for path in found if path.is_file())
 
     return list_files
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the last lines its house wrote: an answer of 503 has its reason there."""
+    report = yield
+    house = getattr(item, "funcargs", {}).get("house")
+    if report.failed and house is not None:
+        lines = [json.dumps(line, ensure_ascii=False) for line in house.log[-LOG_LINES:]]
+        report.sections.append(("log of the house", "\n".join(lines)))
+    return report
 
 
 def _empty(media: Path) -> None:
