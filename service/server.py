@@ -14,7 +14,7 @@ SEND_SECONDS = 60.0
 
 class PatientProtocol(HttpToolsProtocol):
     """Closes a connection that has not sent a whole request head HEAD_SECONDS after its first byte,
-    and one that has not read anything for SEND_SECONDS although an answer waits for it.
+    and one that has not read its answer, or the next piece of it, for SEND_SECONDS.
 
     uvicorn only limits the pause between two requests: half a header line would be held for ever
     (https://github.com/Kludex/uvicorn/issues/157)."""
@@ -33,13 +33,19 @@ class PatientProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._send_timer = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+        self._start_send_timer()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stop_send_timer()
+        self._start_send_timer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._start_send_timer()
 
     def on_message_begin(self) -> None:
+        if not self.flow.write_paused:
+            self._stop_send_timer()
         if self._head_timer is None:
             self._start_timer()
         super().on_message_begin()
@@ -68,6 +74,17 @@ class PatientProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _start_send_timer(self) -> None:
+        """An answer's end is less than what makes uvicorn pause, and a closed connection waits for
+        it to be read too."""
+        self._stop_send_timer()
+        if self.transport.get_write_buffer_size():
+            self._send_timer = self.loop.call_later(SEND_SECONDS, self._abort_if_unread)
+
+    def _abort_if_unread(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _stop_send_timer(self) -> None:
         if self._send_timer is not None:

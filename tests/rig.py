@@ -1,13 +1,15 @@
 """The real programs under test: started as processes, watched, ended."""
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,9 @@ SERVICE = ("-m", "service")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
+# Below the ports Linux, macOS and Windows give to whoever connects.
+FIRST_PORT, LAST_PORT = 20_000, 32_000
+MOST_WORKERS = 16
 SIGNING_KEY = "a signing key that only the tests have: 47 bytes"
 # What a program may inherit; everything else it reads was given to it by a test.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
@@ -44,11 +49,25 @@ def until(find: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody listens on. It is not one of those the system gives to
+    whoever connects, so nobody has it before a program of this test listens there."""
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+def _shuffled_ports() -> Iterator[int]:
+    """Ports for this process alone among those that share a run."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(range(FIRST_PORT + worker, LAST_PORT, MOST_WORKERS))
+    random.shuffle(ports)
+    return itertools.cycle(ports)
+
+
+_ports = _shuffled_ports()
 
 
 class Program:

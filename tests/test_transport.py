@@ -47,7 +47,7 @@ def no_trace(house: House) -> Iterator[None]:
     try:
         until(lambda: not _held(house), "every connection and file is let go", LET_GO_SECONDS)
     except AssertionError as error:
-        raise AssertionError(f"{error}: {_held(house)}") from None
+        raise AssertionError(f"{error}: {_held(house, _told)}") from None
     for secret in (PASSWORD, SIGNING_KEY):
         assert secret not in house.output
 
@@ -59,14 +59,21 @@ def wires(camera: Camera) -> Iterator[Callable[[], Wire]]:
     camera.switch_off()
 
 
-def _held(house: House) -> list[str]:
+def _held(house: House, tell: Callable[[Any], str] = str) -> list[str]:
     """Connections of devices and files of shots the house has open."""
     process = psutil.Process(house.pid)
     sockets = process.net_connections(kind="tcp")
     return [
-        *(str(s.raddr) for s in sockets if s.laddr.port == house.port and s.status != "LISTEN"),
+        *(tell(s) for s in sockets if s.laddr.port == house.port and s.status != "LISTEN"),
         *(f.path for f in process.open_files() if f.path.startswith(str(house.media_root))),
     ]
+
+
+def _told(connection: Any) -> str:
+    """A connection's state, and who is at its other end."""
+    others = [c for c in psutil.net_connections("tcp") if c.laddr == connection.raddr and c.pid]
+    names = [" ".join(psutil.Process(other.pid).cmdline()[:4]) for other in others]
+    return f"{connection.raddr} {connection.status}, {names or 'nobody'} at its other end"
 
 
 def refusal(answer: Answer | httpx.Response) -> tuple[int, str]:
