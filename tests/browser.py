@@ -100,9 +100,10 @@ class Person:
         page.wait_for_selector("html[data-ready]")
         return page
 
-    def expect_refusal(self, *statuses: int) -> None:
-        """The browser notes every refused request as an error; these are part of the test."""
-        self._expected.update(map(str, statuses))
+    def expect_refusal(self, *kinds: int | str) -> None:
+        """The browser notes every refused request as an error; these, by their status or by what
+        follows `net::ERR_`, are part of the test."""
+        self._expected.update(map(str, kinds))
 
     def go_offline(self) -> None:
         """Pull the cable; that requests fail from now on is part of the test."""

@@ -41,9 +41,10 @@ def colleague(house: House) -> Iterator[Admin]:
 
 
 def open_slot(person: Person, path: str = PATH) -> Page:
-    """The page of a slot with its form filled in."""
+    """The page of a slot with its form filled in and the test shot at hand."""
     page = person.open(path)
     expect(page.locator("#work")).to_have_attribute("aria-busy", "false")
+    expect(trial(page).locator("[data-part=choose]")).to_be_enabled()
     return page
 
 
@@ -359,6 +360,18 @@ def tab_to(page: Page, control: Locator, key: str = "Tab") -> None:
             return
         page.keyboard.press(key)
     raise AssertionError(f"{key} does not lead to {control}")
+
+
+def test_what_stands_beside_the_form_comes_when_its_scripts_did_not_at_first(
+    admin_browser: Person,
+) -> None:
+    admin_browser.expect_refusal("FAILED")
+    admin_browser.context.route("**/slot/history.js", lambda route: route.abort(), times=1)
+
+    page = open_slot(admin_browser)
+
+    expect(page.locator("#versions li")).to_have_count(1)
+    expect(page.locator("#curl")).to_contain_text("/api/ingest/")
 
 
 def test_a_photo_of_the_webcam_is_tried(admin_browser: Person, rows: Rows) -> None:

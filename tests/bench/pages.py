@@ -146,8 +146,9 @@ def _timed(browser: Browser, house: House, address: str, cookies: list[Any]) -> 
     """Milliseconds until the content was there."""
     with _visitor(browser, house, cookies) as page:
         page.goto(address)
-        page.wait_for_selector(CONTENT, state="attached")
+        # First: who waits for the selector asks the page for it, at the page's cost.
         page.wait_for_load_state("networkidle")
+        page.wait_for_selector(CONTENT, state="attached")
         shown_after: float = page.evaluate(SHOWN_AFTER)
     return shown_after
 

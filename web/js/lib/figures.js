@@ -1,19 +1,19 @@
-import { language, t } from "./i18n.js";
+import { formatter, t } from "./i18n.js";
 
-export const number = (value) => new Intl.NumberFormat(language()).format(value);
+export const number = (value) => formatter("NumberFormat").format(value);
 
 /** 0.975 as 97.5 %; a dash for the share of nothing. */
 export function percent(share) {
   if (share === null) return "–";
   const options = { style: "percent", maximumFractionDigits: share > 0.99 && share < 1 ? 1 : 0 };
-  return new Intl.NumberFormat(language(), options).format(share);
+  return formatter("NumberFormat", options).format(share);
 }
 
 /** Milliseconds as seconds, one decimal below a minute's worth. */
 export function seconds(ms) {
   if (ms === null) return "–";
   const options = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
-  return t("unit.seconds", { value: new Intl.NumberFormat(language(), options).format(ms / 1000) });
+  return t("unit.seconds", { value: formatter("NumberFormat", options).format(ms / 1000) });
 }
 
 const SIZES = [
@@ -26,12 +26,12 @@ const SIZES = [
 export function bytes(count) {
   const [size, unit] = SIZES.find(([size]) => count >= size) ?? SIZES.at(-1);
   const options = { maximumFractionDigits: count < 10 * size ? 1 : 0 };
-  return t(unit, { value: new Intl.NumberFormat(language(), options).format(count / size) });
+  return t(unit, { value: formatter("NumberFormat", options).format(count / size) });
 }
 
 /** US dollars, to a tenth of a cent below one. */
 export function dollars(amount) {
   const digits = amount < 1 ? 3 : 2;
   const options = { style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return new Intl.NumberFormat(language(), options).format(amount);
+  return formatter("NumberFormat", options).format(amount);
 }

@@ -1,9 +1,13 @@
 let texts = {};
+const formatters = {};
 
 export const language = () => document.documentElement.lang;
 
 /** Fulfilled when there are words: the dictionary of the language that `boot.js` chose. */
 export const loaded = load();
+
+// A browser takes 15 to 70 ms to make its first formatter: here while the first answers are on their way.
+setTimeout(() => formatter("NumberFormat"));
 
 async function load() {
   const address = new URL(`../../i18n/${language()}.json`, import.meta.url);
@@ -16,6 +20,12 @@ export function t(key, params = {}) {
   const found = texts[key];
   const text = typeof found === "object" ? found[plural(params.count)] : (found ?? key);
   return text.replace(/\{(\w+)\}/g, (mark, name) => params[name] ?? mark);
+}
+
+/** A formatter of `Intl` in the page's language, made once: that takes longer than to use it. */
+export function formatter(kind, options = {}) {
+  const key = kind + JSON.stringify(options);
+  return (formatters[key] ??= new Intl[kind](language(), options));
 }
 
 export const has = (key) => key in texts;
@@ -33,4 +43,4 @@ export function translate(root) {
   for (const template of root.querySelectorAll("template")) translate(template.content);
 }
 
-const plural = (count) => new Intl.PluralRules(language()).select(count);
+const plural = (count) => formatter("PluralRules").select(count);

@@ -1,4 +1,4 @@
-import { language, t } from "./i18n.js";
+import { formatter, t } from "./i18n.js";
 
 const UNITS = [
   ["day", 86_400],
@@ -12,23 +12,23 @@ export function ago(moment) {
   const seconds = (new Date(moment) - Date.now()) / 1000;
   if (Math.abs(seconds) < 5) return t("time.now");
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size);
-  const format = new Intl.RelativeTimeFormat(language(), { numeric: "auto", style: "short" });
+  const format = formatter("RelativeTimeFormat", { numeric: "auto", style: "short" });
   return format.format(Math.round(seconds / size), unit);
 }
 
 /** Day and time in the reader's zone. */
 export function dateTime(moment) {
   const options = { dateStyle: "medium", timeStyle: "medium" };
-  return new Intl.DateTimeFormat(language(), options).format(new Date(moment));
+  return formatter("DateTimeFormat", options).format(new Date(moment));
 }
 
 /** Day and time to the minute, for what nobody counts in seconds. */
 export function dateAndMinute(moment) {
   const options = { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(language(), options).format(new Date(moment));
+  return formatter("DateTimeFormat", options).format(new Date(moment));
 }
 
 /** Time of the day in the reader's zone. */
 export function clock(moment) {
-  return new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(new Date(moment));
+  return formatter("DateTimeFormat", { timeStyle: "medium" }).format(new Date(moment));
 }

@@ -1,13 +1,10 @@
 import { ApiError, get } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
 import { nameTab, readyForAdmin } from "../lib/page.js";
-import { settled } from "../lib/poll.js";
+import { retried, settled } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
 import { Editor } from "../slot/editor.js";
 import { SlotForm } from "../slot/form.js";
-import { History } from "../slot/history.js";
-import { showAddress, showResults, showStanding } from "../slot/side.js";
-import { Trial } from "../slot/trial.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);
 byId("name").textContent = id;
@@ -24,18 +21,28 @@ function load() {
 function show(slot, { providers }) {
   byId("trouble").hidden = true;
   const form = new SlotForm(providers);
+  let tellSaved = () => {};
   const editor = new Editor(form, slot, (saved) => {
     showName(saved);
-    history.refresh();
+    tellSaved();
   });
+  showName(slot);
+  byId("work").setAttribute("aria-busy", "false");
+  showBeside(form, editor, slot).then((refresh) => (tellSaved = refresh));
+}
+
+/** The form comes first: what stands beside it is half of the page's scripts. Gives what tells it that
+ * the slot was saved. */
+async function showBeside(form, editor, slot) {
+  const scripts = () => Promise.all([import("../slot/trial.js"), import("../slot/history.js"), import("../slot/side.js")]);
+  const [{ Trial }, { History }, side] = await retried(scripts);
   const history = new History(id, (restored) => editor.replace(restored));
   new Trial(byId("trial"), form, slot);
-  showName(slot);
-  showAddress(id, session.public_base_url);
-  showResults(id);
-  showStanding(id);
+  side.showAddress(id, session.public_base_url);
+  side.showResults(id);
+  side.showStanding(id);
   history.refresh();
-  byId("work").setAttribute("aria-busy", "false");
+  return () => history.refresh();
 }
 
 function showName({ name }) {

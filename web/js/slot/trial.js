@@ -36,6 +36,7 @@ export class Trial {
     this.#on("stop", () => this.#closeWebcam());
     this.#on("shoot", () => this.#shoot());
     this.#on("again", () => this.#see("drop"));
+    part(box, "choose").disabled = part(box, "camera").disabled = false;
   }
 
   #on(name, listener) {

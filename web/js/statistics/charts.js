@@ -1,6 +1,6 @@
 import { byId, el, part } from "../lib/dom.js";
 import { number, seconds } from "../lib/figures.js";
-import { language, t } from "../lib/i18n.js";
+import { formatter, t } from "../lib/i18n.js";
 import { dateTime } from "../lib/time.js";
 import { bars, keyOf, lines } from "../parts/chart.js";
 import { followPoints } from "../parts/cursor.js";
@@ -13,9 +13,13 @@ const cursors = {};
 export function showCharts(stats, windowMs) {
   const step = stats.step_seconds;
   const places = everyStep(stats).map((point) => ({ ...point, label: dateTime(point.at), short: short(point.at, step) }));
-  showOutcomes(places);
-  showDurations(places, windowMs);
+  // Before anything is drawn: a width is only known after a layout.
+  const widths = [widthOf("outcomes"), widthOf("durations")];
+  showOutcomes(places, widths[0]);
+  showDurations(places, widths[1], windowMs);
 }
+
+const widthOf = (id) => part(byId(id), "chart").clientWidth;
 
 /** The series with the steps in which nothing was shot, so that time runs evenly. */
 function everyStep({ from, until, step_seconds: step, series }) {
@@ -29,24 +33,24 @@ function everyStep({ from, until, step_seconds: step, series }) {
   });
 }
 
-function showOutcomes(places) {
+function showOutcomes(places, width) {
   const names = OUTCOMES.map((outcome) => t(`status.${outcome}`));
   const points = places.map((place) => ({ ...place, values: OUTCOMES.map((outcome) => place[outcome]) }));
-  show("outcomes", bars, points, { names, words: whole });
+  show("outcomes", bars, points, { names, width, words: whole });
 }
 
-function showDurations(places, windowMs) {
+function showDurations(places, width, windowMs) {
   const names = [t("statistics.p95"), t("statistics.p50")];
   const points = places.map((place) => ({ ...place, values: [place.p95_ms, place.p50_ms] }));
-  show("durations", lines, points, { names, words: seconds, limit: windowMs });
+  show("durations", lines, points, { names, width, words: seconds, limit: windowMs });
 }
 
-function show(id, make, points, { names, words, limit }) {
+function show(id, make, points, { names, width, words, limit }) {
   const box = byId(id);
   const place = part(box, "chart");
   const told = points.map(({ label, values }) => `${label}. ${names.map((name, series) => `${name}: ${words(values[series])}`).join(", ")}`);
   cursors[id] ??= followPoints(place, part(box, "told"));
-  cursors[id](make(points, { title: t(`statistics.${id}`), width: place.clientWidth, words, limit }), told);
+  cursors[id](make(points, { title: t(`statistics.${id}`), width, words, limit }), told);
   part(box, "key").replaceChildren(...keyOf(names, limit && t("statistics.limit", { window: words(limit) })));
   part(box, "names").replaceChildren(rowOf("th", [t("journal.time"), ...names]));
   part(box, "rows").replaceChildren(...points.map(({ label, values }) => rowOf("td", [label, ...values.map(words)])));
@@ -62,5 +66,5 @@ const whole = (value) => (Number.isInteger(value) ? number(value) : "");
 
 function short(moment, step) {
   const options = step >= DAY_SECONDS / 4 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
-  return new Intl.DateTimeFormat(language(), options).format(new Date(moment));
+  return formatter("DateTimeFormat", options).format(new Date(moment));
 }

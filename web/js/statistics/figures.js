@@ -1,6 +1,6 @@
 import { byId, el } from "../lib/dom.js";
 import { bytes, dollars, number, percent, seconds } from "../lib/figures.js";
-import { language, t } from "../lib/i18n.js";
+import { formatter, t } from "../lib/i18n.js";
 import { explainReason } from "../lib/refusals.js";
 
 /** The figures of the window, large, and how many shots run at this moment. */
@@ -47,5 +47,5 @@ function row(slot) {
 
 function ratio(value) {
   if (value === null) return "–";
-  return new Intl.NumberFormat(language(), { maximumFractionDigits: 2 }).format(value);
+  return formatter("NumberFormat", { maximumFractionDigits: 2 }).format(value);
 }
