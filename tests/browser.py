@@ -126,6 +126,14 @@ class Person:
         self._complaints.append(f"{message.text} ({message.location.get('url')})")
 
 
+def wait_pictures(page: Page) -> None:
+    """Wait until every picture in sight has come: one that is taken away on its way would be an
+    error of its own."""
+    page.wait_for_function(
+        "() => [...document.images].every((one) => !one.checkVisibility() || one.complete)"
+    )
+
+
 def barriers(page: Page, *rules: str) -> list[str]:
     """What keeps people from using the page as it is now, found by axe-core by all its rules or by
     these."""

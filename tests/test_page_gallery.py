@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from admin import Admin, signed_in
-from browser import PHONE, Person, barriers
+from browser import PHONE, Person, barriers, wait_pictures
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -124,7 +124,7 @@ def test_pictures_are_gone_through_by_keyboard(
     expect(page.get_by_role("link", name="Open its page")).to_have_attribute(
         "href", f"/r/{jobs[1]}"
     )
-    expect(large).to_have_js_property("complete", True)
+    wait_pictures(page)
     execute("update media_object set cleaned_at = now() where job_id = %s", jobs[1])
     look_again(page)
 

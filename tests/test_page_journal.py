@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from browser import PHONE, Person, barriers
+from browser import PHONE, Person, barriers, wait_pictures
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -98,7 +98,7 @@ def test_a_shots_story_follows_its_picture_to_its_end(
     admin_browser.context.clock.install()
     page = admin_browser.open(f"/journal/{job_id}")
     expect(page.get_by_text("Kept until")).to_be_visible()
-    expect(page.locator("#picture")).to_have_js_property("complete", True)
+    wait_pictures(page)
     execute("update media_object set expires_at = now() where job_id = %s", job_id)
 
     page.clock.run_for(40_000)
