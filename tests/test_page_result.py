@@ -110,12 +110,14 @@ def test_a_picture_ends_on_its_second_under_the_readers_eyes(
     make_person: MakePerson, camera: Camera, execute: Execute
 ) -> None:
     shot = camera.shoot()
-    execute("update media_object set expires_at = now() + interval '6 s' where kind = 'result'")
+    execute("update media_object set expires_at = now() + interval '4 s' where kind = 'result'")
     page = make_person().open(shot.headers["x-page-url"])
     picture_is_there(page)
     expect(page.get_by_text("Kept until")).to_be_visible()
 
-    expect(page.get_by_role("heading", name="This photo was kept for its time")).to_be_visible()
+    expect(page.get_by_role("heading", name="This photo was kept for its time")).to_be_visible(
+        timeout=10_000
+    )
     expect(page.get_by_role("img", name="Your edited photo")).to_be_hidden()
     assert barriers(page) == []
 
