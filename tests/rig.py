@@ -51,12 +51,17 @@ def until(find: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on. It is not one of those the system gives to
     whoever connects, so nobody has it before a program of this test listens there."""
-    for port in _ports:
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return next(port for port in _ports if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
             probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
+        except OSError:
+            return False
+        return True
 
 
 def _shuffled_ports() -> Iterator[int]:

@@ -6,7 +6,7 @@ export const language = () => document.documentElement.lang;
 /** Fulfilled when there are words: the dictionary of the language that `boot.js` chose. */
 export const loaded = load();
 
-// A browser takes 15 to 70 ms to make its first formatter: here while the first answers are on their way.
+// The first formatter takes a browser long, whatever it is for: made while the first answers are on their way.
 setTimeout(() => formatter("NumberFormat"));
 
 async function load() {

@@ -21,18 +21,17 @@ function load() {
 function show(slot, { providers }) {
   byId("trouble").hidden = true;
   const form = new SlotForm(providers);
-  let tellSaved = () => {};
-  const editor = new Editor(form, slot, (saved) => {
+  const editor = new Editor(form, slot, async (saved) => {
     showName(saved);
-    tellSaved();
+    (await history).refresh();
   });
   showName(slot);
   byId("work").setAttribute("aria-busy", "false");
-  showBeside(form, editor, slot).then((refresh) => (tellSaved = refresh));
+  const history = showBeside(form, editor, slot);
 }
 
-/** The form comes first: what stands beside it is half of the page's scripts. Gives what tells it that
- * the slot was saved. */
+/** The form comes first: what stands beside it is half of the page's scripts. Gives the
+ * history, which a save makes longer. */
 async function showBeside(form, editor, slot) {
   const scripts = () => Promise.all([import("../slot/trial.js"), import("../slot/history.js"), import("../slot/side.js")]);
   const [{ Trial }, { History }, side] = await retried(scripts);
@@ -42,7 +41,7 @@ async function showBeside(form, editor, slot) {
   side.showResults(id);
   side.showStanding(id);
   history.refresh();
-  return () => history.refresh();
+  return history;
 }
 
 function showName({ name }) {

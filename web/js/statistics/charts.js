@@ -14,9 +14,9 @@ export function showCharts(stats, windowMs) {
   const step = stats.step_seconds;
   const places = everyStep(stats).map((point) => ({ ...point, label: dateTime(point.at), short: short(point.at, step) }));
   // Before anything is drawn: a width is only known after a layout.
-  const widths = [widthOf("outcomes"), widthOf("durations")];
-  showOutcomes(places, widths[0]);
-  showDurations(places, widths[1], windowMs);
+  const [outcomesWidth, durationsWidth] = [widthOf("outcomes"), widthOf("durations")];
+  showOutcomes(places, outcomesWidth);
+  showDurations(places, durationsWidth, windowMs);
 }
 
 const widthOf = (id) => part(byId(id), "chart").clientWidth;
