@@ -171,22 +171,21 @@ def test_a_rolling_restart_under_load_loses_no_shot(
 ) -> None:
     sandbox.dial(latency_s=0.3)
     houses = {house.port: house for house in (make_house(), make_house())}
-    with (
-        nginx(tmp_path, *houses) as door,
-        cameras(door.url) as answers,
-        rolling_restart(tmp_path / "bin", door) as script,
-    ):
+    with nginx(tmp_path, *houses) as door, cameras(door.url) as answers:
         before = door.upstream.read_text()
-        for port, house in houses.items():
-            script.wait_until((tmp_path / "bin" / f"{port}.asked").exists, f"{port} is restarted")
-            assert f"server 127.0.0.1:{port} down;" in door.upstream.read_text()
-            assert house.stop() == 0
-            make_house(ready=False, PORT=str(port))
-            (tmp_path / "bin" / f"{port}.done").touch()
-        assert script.wait() == 0
-        said = [line for line in script.output.splitlines() if line.startswith("restarted")]
-        assert said == [f"restarted 127.0.0.1:{port}" for port in houses]
-        assert door.upstream.read_text() == before
+        with rolling_restart(tmp_path / "bin", door) as script:
+            for port, house in houses.items():
+                script.wait_until(
+                    (tmp_path / "bin" / f"{port}.asked").exists, f"{port} is restarted"
+                )
+                assert f"server 127.0.0.1:{port} down;" in door.upstream.read_text()
+                assert house.stop() == 0
+                make_house(ready=False, PORT=str(port))
+                (tmp_path / "bin" / f"{port}.done").touch()
+            assert script.wait() == 0
+            said = [line for line in script.output.splitlines() if line.startswith("restarted")]
+            assert said == [f"restarted 127.0.0.1:{port}" for port in houses]
+            assert door.upstream.read_text() == before
 
     assert Counter(answer.status_code for answer in answers) == {200: len(answers)}
     assert len(answers) > 10
