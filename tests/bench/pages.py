@@ -155,12 +155,15 @@ def _timed(browser: Browser, house: House, address: str, cookies: list[Any]) -> 
 
 @contextmanager
 def _visitor(browser: Browser, house: House, cookies: list[Any]) -> Iterator[Page]:
-    """Somebody signed in comes for the first time: a browser's profile of its own each time."""
+    """Somebody signed in comes for the first time: a browser's profile of its own each time, whose
+    first window has come to rest, for it keeps both processors busy while it starts."""
     person = Person(browser, house)
     person.expect_refusal(404)
     person.context.add_cookies(cookies)
     person.context.add_init_script(WATCH)
-    yield person.context.new_page()
+    page = person.context.new_page()
+    page.wait_for_load_state("networkidle")
+    yield page
     person.leave()
 
 
