@@ -82,6 +82,21 @@ def test_a_link_made_by_an_admin_is_opened_by_a_guest(
     assert barriers(desk) == []
 
 
+def test_the_name_of_a_gallery_outlives_the_session(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(401)
+    desk = admin_browser.open("/shares")
+    desk.get_by_label("Name").fill("Wedding")
+    admin_browser.context.clear_cookies()
+    desk.get_by_role("button", name="Make a link").click()
+    expect(desk.get_by_role("link", name="Sign in in another tab")).to_be_visible()
+    admin_browser.sign_in()
+
+    desk.get_by_role("button", name="Make a link").click()
+
+    expect(desk.get_by_role("dialog").get_by_role("heading", name="Wedding")).to_be_visible()
+    expect(desk.get_by_text("Your session has ended.").first).to_be_hidden()
+
+
 def test_a_link_that_ends_takes_the_pictures_from_the_screen(
     make_person: MakePerson, admin: Admin, camera: Camera
 ) -> None:

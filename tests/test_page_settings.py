@@ -92,6 +92,26 @@ def test_two_admins_see_both_sides(admin_browser: Person, colleague: Admin) -> N
     assert (saved["sync_response_seconds"], saved["result_ttl_hours"]) == (20, 24)
 
 
+def test_a_session_that_ends_takes_nothing_away(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(401)
+    page = opened(admin_browser)
+    key = page.get_by_label("OpenAI: API key")
+    key.fill("sk-secret-of-mine")
+    admin_browser.context.clear_cookies()
+
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    banner = page.get_by_text("Sign in again and go on here: nothing you typed is lost.")
+    expect(banner).to_be_visible()
+    standing = page.get_by_role("status").filter(has_text="Your session has ended.")
+    expect(standing).to_be_visible()
+    admin_browser.sign_in()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(banner).to_be_hidden()
+    expect(standing).to_be_hidden()
+    expect(key).to_have_value("sk-secret-of-mine")
+
+
 def test_expired_files_are_removed_after_a_question(make_person: MakePerson) -> None:
     page = opened(make_person("ru", "dark", PHONE).sign_in())
     page.get_by_role("button", name="Удалить просроченное").click()

@@ -306,23 +306,31 @@ def test_what_is_typed_survives_leaving_and_the_password_is_kept_nowhere(
     assert camera.shoot(password="a new secret").status_code == 200
 
 
-def test_who_must_sign_in_again_finds_what_was_typed(admin_browser: Person) -> None:
+def test_who_must_sign_in_again_stays_with_what_was_typed(
+    admin_browser: Person, camera: Camera
+) -> None:
     admin_browser.expect_refusal(401)
     page = open_slot(admin_browser)
     prompt(page).fill(NEW_PROMPT)
+    page.get_by_label("Ingest password").fill("a new secret")
     admin_browser.context.clear_cookies()
-    questions: list[str] = []
-    page.on("dialog", lambda question: (questions.append(question.type), question.accept()))
 
     page.locator("#save").click()
 
-    page.wait_for_url("**/login?next=*")
-    assert questions == []
-    page.get_by_label("Name").fill(ADMIN)
-    page.get_by_label("Password").fill(ADMIN_PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("What you typed and did not save is here again.")).to_be_visible()
+    expect(page.locator("#trouble")).to_have_text("Your session has ended. Sign in again.")
+    assert barriers(page) == []
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Sign in in another tab").click()
+    beside = opened.value
+    beside.get_by_label("Name").fill(ADMIN)
+    beside.get_by_label("Password").fill(ADMIN_PASSWORD)
+    beside.keyboard.press("Enter")
+    beside.wait_for_url(f"{admin_browser.house.url}/")
+    save(page, 2)
+    expect(page.locator("#signed-out")).to_be_hidden()
+    expect(page.locator("#trouble")).to_be_hidden()
     expect(prompt(page)).to_have_value(NEW_PROMPT)
+    assert camera.shoot(password="a new secret").status_code == 200
 
 
 def test_from_sign_in_to_save_by_keyboard_alone(

@@ -17,8 +17,10 @@ export class ApiError extends Error {
 /** The house could not be reached at all. */
 export class OfflineError extends Error {}
 
+let isTyping = () => false;
+
 /** The answer, whatever it holds. `json` is sent as JSON, `form` as a form. Raises `ApiError`,
- * `OfflineError`; a session that is over leads to the sign-in and back here. */
+ * `OfflineError`; for a session that is over see `signInAgain`. */
 export async function request(path, { method = "GET", json, form, headers = {}, signal } = {}) {
   const options = { method, headers: { Accept: "application/json", ...headers }, body: form, signal };
   if (json !== undefined) {
@@ -26,9 +28,12 @@ export async function request(path, { method = "GET", json, form, headers = {}, 
     options.headers["Content-Type"] = "application/json";
   }
   const response = await reach(path, options);
-  if (response.ok) return response;
+  if (response.ok) {
+    tellSession({ isOver: false });
+    return response;
+  }
   const error = await refusal(response);
-  if (error.reason === "unauthorized") return signInAgain();
+  if (error.reason === "unauthorized") return signInAgain(error);
   throw error;
 }
 
@@ -54,10 +59,21 @@ async function refusal(response) {
   return new ApiError(response.status, body, Number(response.headers.get("Retry-After")) || null);
 }
 
-/** Never comes back: the page is left. */
-export function signInAgain() {
+/** The session is over: leads to the sign-in and back here, and never comes back itself. While something
+ * is typed that would be lost by that, the page stays, its frame says why, and `error` is raised. */
+export function signInAgain(error) {
+  if (isTyping()) {
+    tellSession({ isOver: true });
+    throw error;
+  }
   const here = location.pathname + location.search;
-  dispatchEvent(new Event("signedout"));
   location.assign(`/login?next=${encodeURIComponent(here)}`);
   return new Promise(() => {});
 }
+
+/** The page is not left for the sign-in while `isTyped()`. */
+export function stayWhile(isTyped) {
+  isTyping = isTyped;
+}
+
+const tellSession = (detail) => dispatchEvent(new CustomEvent("session", { detail }));

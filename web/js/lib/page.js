@@ -24,6 +24,7 @@ export async function readyForAdmin() {
   await ready();
   markPlace();
   byId("sign-out").addEventListener("click", signOut);
+  addEventListener("session", ({ detail }) => (byId("signed-out").hidden = !detail.isOver));
   const session = await asked;
   byId("who").textContent = session.username;
   return session;

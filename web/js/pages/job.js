@@ -26,6 +26,7 @@ function load() {
 
 async function tell(job) {
   if (job instanceof ApiError) return fail(job);
+  // What everybody is told of a job.
   if (!job.attempts) return signInAgain();
   byId("trouble").hidden = true;
   show(job);

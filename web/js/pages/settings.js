@@ -6,7 +6,7 @@ import { showTrouble } from "../lib/refusals.js";
 import { SettingsEditor } from "../settings/editor.js";
 import { SettingsForm } from "../settings/form.js";
 import { showChanges, showStorage } from "../settings/house.js";
-import { showModels } from "../settings/standing.js";
+import { missModels, showModels } from "../settings/standing.js";
 
 const SECONDS = 10;
 
@@ -17,7 +17,7 @@ byId("trouble").hidden = true;
 const refresh = poll({
   load: () => get("/api/providers"),
   show: ({ providers }) => showModels(providers),
-  fail: showTrouble,
+  fail: missModels,
   seconds: SECONDS,
 });
 new SettingsEditor(new SettingsForm(settings), settings, ({ changes }) => {

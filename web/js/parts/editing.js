@@ -1,12 +1,12 @@
-import { ApiError } from "../lib/api.js";
+import { ApiError, stayWhile } from "../lib/api.js";
 import { byId, part, write } from "../lib/dom.js";
 import { clearProblem, showProblems } from "../lib/problems.js";
 import { explain } from "../lib/refusals.js";
 import { showDifferences } from "./diff.js";
 
 /** Wires a form that is saved as a whole: `changed` is called with every key, `save` on its button and
- * on Ctrl+S, `discard` on the other button. What `isChanged` and not saved is not left unasked, unless
- * on the way to the sign-in, which leads back to it. */
+ * on Ctrl+S, `discard` on the other button. What `isChanged` and not saved is not left unasked, nor for
+ * the sign-in. */
 export function wire(form, { changed, save, discard, isChanged }) {
   for (const kind of ["input", "change"]) {
     form.addEventListener(kind, (event) => {
@@ -24,10 +24,9 @@ export function wire(form, { changed, save, discard, isChanged }) {
     event.preventDefault();
     byId("save").click();
   });
-  let isSignedOut = false;
-  addEventListener("signedout", () => (isSignedOut = true));
+  stayWhile(isChanged);
   addEventListener("beforeunload", (event) => {
-    if (isChanged() && !isSignedOut) event.preventDefault();
+    if (isChanged()) event.preventDefault();
   });
 }
 

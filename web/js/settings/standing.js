@@ -1,6 +1,6 @@
 import { byId, el, icon } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { explainReason } from "../lib/refusals.js";
+import { explain, explainReason } from "../lib/refusals.js";
 import { ago, dateTime } from "../lib/time.js";
 import { nameOf } from "../parts/outcome.js";
 
@@ -20,6 +20,12 @@ export function showModels(providers) {
     return known.length ? known : [row(provider.name, "–", "idle", t("settings.never_called"), "–")];
   });
   byId("models").replaceChildren(...rows);
+  byId("models-problem").textContent = "";
+}
+
+/** Says why the table may be old, until it is fresh again. */
+export function missModels(error) {
+  byId("models-problem").textContent = explain(error);
 }
 
 function called(provider, { model, state, reason, probe_at: probe, succeeded_at: answered }) {

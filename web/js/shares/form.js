@@ -1,4 +1,4 @@
-import { ApiError, post } from "../lib/api.js";
+import { ApiError, post, stayWhile } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { explain } from "../lib/refusals.js";
@@ -10,6 +10,7 @@ const form = byId("form");
 
 /** Makes a link whenever the form is sent; `made` gets the new share. */
 export function takeOrders(made) {
+  stayWhile(() => form.elements.label.value !== "");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     make(made);

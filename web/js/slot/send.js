@@ -27,6 +27,6 @@ async function answer(request) {
   }
   const body = await request.response.text().then(JSON.parse).catch(() => ({}));
   const error = new ApiError(request.status, body, Number(header("Retry-After")) || null);
-  if (error.reason === "unauthorized") return signInAgain();
+  if (error.reason === "unauthorized") return signInAgain(error);
   throw error;
 }
