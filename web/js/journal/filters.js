@@ -1,3 +1,4 @@
+import { keepInAddress } from "../lib/address.js";
 import { byId, el } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { explainReason } from "../lib/refusals.js";
@@ -15,54 +16,33 @@ const MOMENTS = ["from", "until"];
 /** What the API is asked for: the page's address, without what is no moment. */
 export function asked() {
   const query = new URLSearchParams(location.search);
-  for (const name of MOMENTS) if (Number.isNaN(Date.parse(query.get(name)))) query.delete(name);
+  for (const name of MOMENTS) if (!isMoment(query.get(name))) query.delete(name);
   return query;
 }
 
-/** The filter stands in the page's address, so that Back, a reload and a link keep it; its moments
- * stand there in UTC, so that a link means the same in every zone. */
-export class Filters {
-  #form = byId("filters");
-
-  constructor(changed) {
-    this.#offer("slot_id", SLOTS, (slot) => slot);
-    this.#offer("status", STATUSES, (status) => t(`status.${status}`));
-    this.#offer("reason", REASONS, explainReason);
-    this.#offer("source", SOURCES, (source) => t(`source.${source}`));
-    this.#form.addEventListener("change", () => this.#go(changed));
-    this.#form.addEventListener("submit", (event) => event.preventDefault());
-    this.#form.addEventListener("reset", () => setTimeout(() => this.#go(changed)));
-    addEventListener("popstate", () => {
-      this.#show();
-      changed();
-    });
-    this.#show();
-  }
-
-  #offer(name, values, words) {
-    const options = values.map((value) => el("option", { value }, words(value)));
-    byId(name).append(el("option", { value: "" }, t("journal.any")), ...options);
-  }
-
-  #show() {
-    const query = asked();
-    for (const control of this.#form.elements) {
-      const value = query.get(control.name) ?? "";
-      if (control.name) control.value = value && MOMENTS.includes(control.name) ? local(value) : value;
-    }
-  }
-
-  #go(changed) {
-    const chosen = [...new FormData(this.#form)]
-      .filter(([, value]) => value)
-      .map(([name, value]) => [name, MOMENTS.includes(name) ? new Date(value).toISOString() : value]);
-    history.pushState(null, "", `?${new URLSearchParams(chosen)}`);
-    changed();
-  }
+/** The filter of the journal. Its moments stand in the address in UTC, so that a link means the same in
+ * every zone. */
+export function offerFilters(changed) {
+  offer("slot_id", SLOTS, (slot) => slot);
+  offer("status", STATUSES, (status) => t(`status.${status}`));
+  offer("reason", REASONS, explainReason);
+  offer("source", SOURCES, (source) => t(`source.${source}`));
+  keepInAddress(byId("filters"), changed, {
+    toField: (name, value) => (MOMENTS.includes(name) ? local(value) : value),
+    toAddress: (name, value) => (MOMENTS.includes(name) ? new Date(value).toISOString() : value),
+  });
 }
+
+function offer(name, values, words) {
+  const options = values.map((value) => el("option", { value }, words(value)));
+  byId(name).append(el("option", { value: "" }, t("journal.any")), ...options);
+}
+
+const isMoment = (text) => !Number.isNaN(Date.parse(text));
 
 /** A moment as `datetime-local` fields show it, in the reader's zone. */
 function local(moment) {
+  if (!isMoment(moment)) return "";
   const date = new Date(moment);
   return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

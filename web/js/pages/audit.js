@@ -1,3 +1,4 @@
+import { keepInAddress } from "../lib/address.js";
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { has, t } from "../lib/i18n.js";
@@ -14,29 +15,11 @@ const ACTIONS = ["auth.login.failure", "auth.login.success", "auth.logout", "cle
 const session = readyForAdmin();
 const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 await session;
-offer();
-addEventListener("popstate", follow);
+byId("action").append(el("option", { value: "" }, t("journal.any")));
+byId("action").append(...ACTIONS.map((value) => el("option", { value }, nameOf("action", value))));
+keepInAddress(byId("filters"), ask);
 
-/** What is chosen stands in the address, so that Back, a reload and a link keep it. */
-function offer() {
-  byId("action").append(el("option", { value: "" }, t("journal.any")));
-  byId("action").append(...ACTIONS.map((value) => el("option", { value }, nameOf("action", value))));
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  byId("filters").addEventListener("change", () => {
-    const chosen = [...new FormData(byId("filters"))].filter(([, value]) => value);
-    history.pushState(null, "", `?${new URLSearchParams(chosen)}`);
-    follow();
-  });
-  fill();
-}
-
-function fill() {
-  const query = new URLSearchParams(location.search);
-  for (const name of ["action", "actor"]) byId(name).value = query.get(name) ?? "";
-}
-
-function follow() {
-  fill();
+function ask() {
   byId("entries").setAttribute("aria-busy", "true");
   refresh();
 }

@@ -4,7 +4,7 @@ import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
-import { Filters, asked } from "../journal/filters.js";
+import { asked, offerFilters } from "../journal/filters.js";
 import { makeRow } from "../journal/row.js";
 
 const SECONDS = 5;
@@ -15,7 +15,7 @@ let known = null;
 const session = readyForAdmin();
 const refresh = poll({ load: ask, show, fail: showTrouble, seconds: SECONDS });
 await session;
-new Filters(load);
+offerFilters(load);
 
 async function ask() {
   const place = location.search;

@@ -1,3 +1,4 @@
+import { keepInAddress } from "../lib/address.js";
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
@@ -15,26 +16,15 @@ const session = readyForAdmin();
 const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 await session;
 byId("window").append(...Object.entries(WINDOWS).map(([value, name]) => el("option", { value }, t(`statistics.last.${name}`))));
-choose();
-byId("filters").addEventListener("change", () => {
-  history.pushState(null, "", `?${new URLSearchParams(new FormData(byId("filters")))}`);
-  refresh();
-});
-addEventListener("popstate", () => {
-  choose();
-  refresh();
-});
+keepInAddress(byId("filters"), refresh, { toField: (name, value) => (name === "window" ? known(value) : value) });
 
-/** The choice stands in the address, so that Back, a reload and a link keep it. */
 function chosen() {
   const query = new URLSearchParams(location.search);
-  return { seconds: query.get("window") in WINDOWS ? query.get("window") : USUAL, slot: query.get("slot_id") };
+  return { seconds: known(query.get("window")), slot: query.get("slot_id") };
 }
 
-function choose() {
-  const { seconds, slot } = chosen();
-  byId("window").value = seconds;
-  byId("slot_id").value = slot ?? "";
+function known(seconds) {
+  return seconds in WINDOWS ? seconds : USUAL;
 }
 
 async function load() {

@@ -5,6 +5,7 @@ import { bytes, number } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { explain } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
+import { nameOf } from "../parts/outcome.js";
 
 const WINDOW_SECONDS = 300;
 
@@ -17,7 +18,7 @@ export async function showStorage() {
 }
 
 export function showChanges(changes) {
-  const told = Object.entries(changes).map(([name, { updated_at: at, updated_by: by }]) => pair(t(`settings.${name}`), `${by}, ${dateTime(at)}`));
+  const told = Object.entries(changes).map(([name, { updated_at: at, updated_by: by }]) => pair(t(`settings.${name}`), `${nameOf("author", by)}, ${dateTime(at)}`));
   byId("changes").replaceChildren(...told);
 }
 

@@ -6,6 +6,7 @@ import { explain } from "../lib/refusals.js";
 import { dateTime } from "../lib/time.js";
 import { toast } from "../lib/toast.js";
 import { showDifferences } from "../parts/diff.js";
+import { nameOf } from "../parts/outcome.js";
 
 /** The versions of a slot, newest first, each against the one before it. `restored` gets the slot
  * when an old one has been made the newest. */
@@ -41,7 +42,7 @@ export class History {
     const [version, before] = [this.#known[index], this.#known[index + 1]];
     const node = clone("version");
     part(node, "number").textContent = t("slot.version", { version: version.version });
-    part(node, "who").textContent = `${version.created_by}, ${dateTime(version.created_at)}`;
+    part(node, "who").textContent = `${nameOf("author", version.created_by)}, ${dateTime(version.created_at)}`;
     const differs = showDifferences(node, before?.snapshot ?? version.snapshot, version.snapshot);
     part(node, "same").hidden = differs;
     part(node, "same").textContent = t(before ? "slot.diff.same" : "slot.diff.first");
