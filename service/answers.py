@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service import bodies, queries
@@ -154,15 +153,6 @@ def picture(
 def _wants_json(accept: str) -> bool:
     kinds = {part.split(";")[0].strip().lower() for part in accept.split(",")}
     return "application/json" in kinds and not any(kind.startswith("image/") for kind in kinds)
-
-
-def whole_file(
-    request: Request[State], path: Path, mime: str, headers: Mapping[str, str]
-) -> Response:
-    """A file that is of use to nobody in parts: a server may ignore `Range` (RFC 9110, 14.2)."""
-    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-    unranged = {"Accept-Ranges": "none", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type=mime, headers=unranged | dict(headers))
 
 
 class PictureResponse(Response):

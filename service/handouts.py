@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import answers
 from service.crypto import read_link, sign_link
 from service.errors import NotFound, ResultExpired
+from service.files import whole_file
 from service.images import Photo
 from service.media import EXTENSIONS
 from service.state import State
@@ -43,10 +43,9 @@ async def show(request: Request[State]) -> Response:
     if content is None or request.path_params["name"] != _name(content[1]):
         raise NotFound()
     path, mime, ends = content
-    file = state["media"].path(path)
-    if ends <= datetime.now(UTC).timestamp() or not file.is_file():
+    if ends <= datetime.now(UTC).timestamp():
         raise ResultExpired()
-    return answers.whole_file(request, file, mime, GUARDS)
+    return whole_file(request, state["media"].path(path), mime, GUARDS)
 
 
 def _name(mime: str) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from service import answers, bodies, guards, queries
 from service.codes import qr_code
@@ -23,6 +23,7 @@ from service.errors import (
     ResultNotFound,
     Unauthorized,
 )
+from service.files import FileAnswer
 from service.images import preview
 from service.media import EXTENSIONS
 from service.queries import Job, KeptFile
@@ -201,7 +202,7 @@ def _file(
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     _one_range(request, kept.bytes)
-    return FileResponse(
+    return FileAnswer(
         path,
         headers=headers,
         media_type=kept.mime,

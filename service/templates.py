@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import answers, bodies, guards, queries
+from service import bodies, guards, queries
 from service.errors import TemplateInUse, TemplateNotFound
+from service.files import whole_file
 from service.images import inspect, preview
 from service.queries import ListedTemplate, Template
 from service.state import State
@@ -68,9 +69,7 @@ async def show(request: Request[State]) -> Response:
     """`GET /api/template-media/{id}`: the image itself."""
     template = await _template(request)
     path = request.state["media"].path(template.path)
-    if not path.is_file():
-        raise TemplateNotFound()
-    return answers.whole_file(request, path, template.mime, GUARDS)
+    return whole_file(request, path, template.mime, GUARDS, gone=TemplateNotFound)
 
 
 async def show_preview(request: Request[State]) -> Response:

@@ -21,7 +21,7 @@ FLOORS = (
     ("folder", "lifeline", "pulses", "sessions"),
     ("watch",),
     ("state",),
-    ("bodies", "cleaning"),
+    ("bodies", "cleaning", "files"),
     ("answers", "guards", "health", "plans"),
     ("handouts",),
     ("calls",),

@@ -70,9 +70,9 @@ def stranger() -> Iterator[Stranger]:
 
 
 def asked(sandbox: Sandbox) -> list[str]:
-    """The steps Turbotext saw, in their order."""
+    """The steps Turbotext saw, in their order; the house asks by itself whether it is free."""
     calls = sandbox.calls(provider="turbotext", lookups="true")
-    return [call["action"] for call in calls]
+    return [call["action"] for call in calls if call["model"] != "available_api"]
 
 
 def dial(sandbox: Sandbox, *outcomes: str) -> None:

@@ -13,7 +13,8 @@ export function keepInAddress(form, changed, { toField = unchanged, toAddress = 
     const chosen = [...new FormData(form)]
       .filter(([, value]) => value)
       .map(([name, value]) => [name, toAddress(name, value)]);
-    history.pushState(null, "", `?${new URLSearchParams(chosen)}`);
+    const query = new URLSearchParams(chosen).toString();
+    history.pushState(null, "", query ? `?${query}` : location.pathname);
     changed();
   }
 
