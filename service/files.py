@@ -43,7 +43,12 @@ def whole_file(
     headers: Mapping[str, str],
     gone: type[PhotoslotError] = ResultExpired,
 ) -> Response:
-    """A file that is of use to nobody in parts: a server may ignore `Range` (RFC 9110, 14.2)."""
-    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+    """A file that is of use to nobody in parts."""
+    ignore_range(request)
     unranged = {"Accept-Ranges": "none", "X-Content-Type-Options": "nosniff"}
     return FileAnswer(path, gone, media_type=mime, headers=unranged | dict(headers))
+
+
+def ignore_range(request: Request[State]) -> None:
+    """Forget that only a part was asked for: a server may (RFC 9110, 14.2)."""
+    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]

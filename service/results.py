@@ -23,7 +23,7 @@ from service.errors import (
     ResultNotFound,
     Unauthorized,
 )
-from service.files import FileAnswer
+from service.files import FileAnswer, ignore_range
 from service.images import preview
 from service.media import EXTENSIONS
 from service.queries import Job, KeptFile
@@ -178,14 +178,13 @@ async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
 
 
 def _one_range(request: Request[State], size: int) -> None:
-    """Leave only a `Range` that asks for one stretch of the file: others may be ignored (RFC 9110,
-    14.2). Raises `RangeNotSatisfiable` for a stretch beyond its end."""
+    """Leave only a `Range` that asks for one stretch of the file. Raises `RangeNotSatisfiable` for
+    a stretch beyond its end."""
     asked = RANGE.match(request.headers.get("range", ""))
     first, last = (asked["first"], asked["last"]) if asked else ("", "")
     backwards = bool(first and last) and int(first) > int(last)
     if asked is None or backwards or not (first or last):
-        headers = request.scope["headers"]
-        request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
+        ignore_range(request)
     elif (first and int(first) >= size) or (not first and int(last) == 0):
         raise RangeNotSatisfiable(size)
 

@@ -1,5 +1,5 @@
-import { keepInAddress } from "../lib/address.js";
-import { byId, el } from "../lib/dom.js";
+import { byId } from "../lib/dom.js";
+import { keepInAddress, offerChoices } from "../lib/filter.js";
 import { t } from "../lib/i18n.js";
 import { explainReason } from "../lib/refusals.js";
 
@@ -23,19 +23,14 @@ export function asked() {
 /** The filter of the journal. Its moments stand in the address in UTC, so that a link means the same in
  * every zone. */
 export function offerFilters(changed) {
-  offer("slot_id", SLOTS, (slot) => slot);
-  offer("status", STATUSES, (status) => t(`status.${status}`));
-  offer("reason", REASONS, explainReason);
-  offer("source", SOURCES, (source) => t(`source.${source}`));
+  offerChoices("slot_id", SLOTS, (slot) => slot);
+  offerChoices("status", STATUSES, (status) => t(`status.${status}`));
+  offerChoices("reason", REASONS, explainReason);
+  offerChoices("source", SOURCES, (source) => t(`source.${source}`));
   keepInAddress(byId("filters"), changed, {
     toField: (name, value) => (MOMENTS.includes(name) ? local(value) : value),
     toAddress: (name, value) => (MOMENTS.includes(name) ? new Date(value).toISOString() : value),
   });
-}
-
-function offer(name, values, words) {
-  const options = values.map((value) => el("option", { value }, words(value)));
-  byId(name).append(el("option", { value: "" }, t("journal.any")), ...options);
 }
 
 const isMoment = (text) => !Number.isNaN(Date.parse(text));

@@ -1,6 +1,6 @@
-import { keepInAddress } from "../lib/address.js";
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
+import { keepInAddress, offerChoices } from "../lib/filter.js";
 import { has, t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
@@ -15,8 +15,7 @@ const ACTIONS = ["auth.login.failure", "auth.login.success", "auth.logout", "cle
 const session = readyForAdmin();
 const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 await session;
-byId("action").append(el("option", { value: "" }, t("journal.any")));
-byId("action").append(...ACTIONS.map((value) => el("option", { value }, nameOf("action", value))));
+offerChoices("action", ACTIONS, (action) => nameOf("action", action));
 keepInAddress(byId("filters"), ask);
 
 function ask() {

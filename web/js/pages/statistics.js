@@ -1,6 +1,6 @@
-import { keepInAddress } from "../lib/address.js";
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
+import { keepInAddress } from "../lib/filter.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";

@@ -1,3 +1,12 @@
+import { byId, el } from "./dom.js";
+import { t } from "./i18n.js";
+
+/** Offers these values in the field of that name, or any. */
+export function offerChoices(name, values, words) {
+  const options = values.map((value) => el("option", { value }, words(value)));
+  byId(name).append(el("option", { value: "" }, t("journal.any")), ...options);
+}
+
 /** Keeps what `form` chooses in the page's address, so that Back, a reload and a link keep it; `changed` is
  * called when that is something else. `toField` and `toAddress` turn a named value of the address into that of
  * its field and back. */
