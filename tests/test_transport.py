@@ -70,10 +70,13 @@ def _held(house: House, tell: Callable[[Any], str] = str) -> list[str]:
 
 
 def _told(connection: Any) -> str:
-    """A connection's state, and who is at its other end."""
-    others = [c for c in psutil.net_connections("tcp") if c.laddr == connection.raddr and c.pid]
-    names = [" ".join(psutil.Process(other.pid).cmdline()[:4]) for other in others]
-    return f"{connection.raddr} {connection.status}, {names or 'nobody'} at its other end"
+    """A connection's two ends: the state of each, and whose the other one is."""
+    there = [
+        f"{end.status} of {' '.join(psutil.Process(end.pid).cmdline()[:4]) if end.pid else 'nobody'}"
+        for end in psutil.net_connections("tcp")
+        if (end.laddr, end.raddr) == (connection.raddr, connection.laddr)
+    ]
+    return f"{connection.raddr} {connection.status}, at its other end: {there or 'nothing'}"
 
 
 def refusal(answer: Answer | httpx.Response) -> tuple[int, str]:
