@@ -16,7 +16,8 @@ class PatientProtocol(HttpToolsProtocol):
     """Closes a connection that has not sent a whole request head HEAD_SECONDS after its first byte,
     and one that has not read its answer, or the next piece of it, for SEND_SECONDS.
 
-    uvicorn only limits the pause between two requests: half a header line would be held for ever
+    uvicorn only limits the silence between two requests: half a header line, or the empty line some
+    clients send after a body (RFC 9112, 2.2), would be held for ever
     (https://github.com/Kludex/uvicorn/issues/157)."""
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -30,6 +31,11 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._stop_send_timer()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -593,8 +593,18 @@ def test_what_stalls_or_drips_is_let_go_in_time(
             assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
         return time.monotonic() - started
 
-    with ThreadPoolExecutor(7) as threads, healthy(house):
+    def an_empty_line_more() -> float:
+        with camera.wire() as wire:
+            wire.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert wire.answer().status == 200
+            started = time.monotonic()
+            wire.send(b"\r\n")
+            assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(8) as threads, healthy(house):
         heads = [
+            threads.submit(an_empty_line_more),
             threads.submit(half_a_head, 0, b""),
             threads.submit(half_a_head, 1, b"abcdefgh"),
         ]
