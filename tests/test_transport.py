@@ -72,11 +72,18 @@ def _held(house: House, tell: Callable[[Any], str] = str) -> list[str]:
 def _told(connection: Any) -> str:
     """A connection's two ends: the state of each, and whose the other one is."""
     there = [
-        f"{end.status} of {' '.join(psutil.Process(end.pid).cmdline()[:4]) if end.pid else 'nobody'}"
+        f"{end.status} of {_command(end.pid) if end.pid else 'nobody'}"
         for end in psutil.net_connections("tcp")
         if (end.laddr, end.raddr) == (connection.raddr, connection.laddr)
     ]
     return f"{connection.raddr} {connection.status}, at its other end: {there or 'nothing'}"
+
+
+def _command(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline()[:4])
+    except psutil.NoSuchProcess:
+        return f"process {pid}, which has ended"
 
 
 def refusal(answer: Answer | httpx.Response) -> tuple[int, str]:
