@@ -34,7 +34,9 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+        if self.transport.is_closing() or self._head_timer is not None:
+            return
+        if self.cycle.response_complete:
             self._start_timer()
 
     def pause_writing(self) -> None:
