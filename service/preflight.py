@@ -245,13 +245,15 @@ def disk_finding(free_bytes: int, min_free_bytes: int) -> Finding:
 
 
 async def _public_url(state: State) -> Finding:
-    """Ask this house by its public address, as a guest's phone would."""
+    """Ask this house by its public address over a connection of its own, as a guest's phone
+    would."""
     config = state["config"]
     base, nonce = config.public_base_url, secrets.token_hex(NONCE_BYTES)
+    url = f"{base}/public/proof/{nonce}"
     started = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(LOOKUP_SECONDS):
-            answer = await get(state["client"], f"{base}/public/proof/{nonce}", {})
+            answer = await get(state["client"], url, {"Connection": "close"})
     except (PhotoslotError, TimeoutError) as error:
         details = error.private if isinstance(error, PhotoslotError) else None
         return Finding("failed", "public_url_unreachable", details, {"url": base})

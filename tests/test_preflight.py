@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from admin import Admin, signed_in
 from conftest import MakeHouse
@@ -21,6 +22,7 @@ Execute = Callable[..., int]
 Slot = Callable[..., None]
 Line = dict[str, Any]
 
+CLOSED_SECONDS = 2.0
 HOUSE_CHECKS = ["database", "clock", "disk", "public_url", "passwords", "window"]
 GIGABYTE = 1024**3
 
@@ -180,6 +182,21 @@ def test_a_public_address_that_leads_nowhere_or_elsewhere_is_red(
             line = found(preflight(admin, shots=False))["public_url"]
         assert (line["status"], line["reason"]) == ("failed", reason)
         assert line["figures"]["url"] == address
+
+
+def test_each_preflight_finds_its_own_way_to_the_public_address(
+    admin: Admin, house: House, only: Callable[..., None]
+) -> None:
+    """A connection kept from the last time would prove nothing about a guest who comes now."""
+    only("slot-001")
+
+    assert found(preflight(admin, shots=False))["public_url"]["reason"] == "public_url_is_local"
+
+    def to_itself() -> list[Any]:
+        sockets = psutil.Process(house.pid).net_connections(kind="tcp")
+        return [one for one in sockets if one.raddr and one.raddr.port == house.port]
+
+    until(lambda: not to_itself(), "its connection to itself is closed", CLOSED_SECONDS)
 
 
 def test_a_house_proves_itself_only_to_who_asks_properly(house: House) -> None:

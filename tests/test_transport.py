@@ -30,7 +30,7 @@ HEAD_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 SEND_SECONDS = 60.0
 LEEWAY_SECONDS = 1.0
-# A connection on which nothing is asked any more ends after five seconds.
+# A device that has hung up, or is hung up on after LINGER_SECONDS, is gone long before.
 LET_GO_SECONDS = 8.0
 MB = 1024**2
 # A picture of more bytes than fit between the house and a device that does not read.
