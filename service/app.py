@@ -47,7 +47,7 @@ from service.errors import (
     StorageError,
 )
 from service.folder import claim_folder
-from service.guards import AdminOnly, SameOrigin
+from service.guards import AdminOnly, SameOrigin, SignInFirst
 from service.layers import LingeringClose, UnexpectedErrors
 from service.lifeline import open_lifeline
 from service.media import Media
@@ -76,6 +76,12 @@ def admin(path: str, endpoint: Handler, method: str) -> Route:
 def page(path: str, name: str) -> Route:
     """The address of a page; its files are named like it (see `service.web`)."""
     return Route(path, pages.page(name), methods=["GET"], name=name)
+
+
+def admin_page(path: str, name: str) -> Route:
+    """The address of a page that shows nothing to who is not signed in."""
+    guards = [Middleware(SignInFirst)]
+    return Route(path, pages.page(name), methods=["GET"], name=name, middleware=guards)
 
 
 ROUTES = [
@@ -128,16 +134,16 @@ ROUTES = [
 ]
 
 PAGES = [
-    page("/", "slots"),
+    admin_page("/", "slots"),
     page("/login", "login"),
-    page("/slots/{slot_id}", "slot"),
-    page("/journal", "journal"),
-    page("/journal/{job_id}", "job"),
-    page("/statistics", "statistics"),
-    page("/settings", "settings"),
-    page("/audit", "audit"),
-    page("/shares", "shares"),
-    page("/preflight", "preflight"),
+    admin_page("/slots/{slot_id}", "slot"),
+    admin_page("/journal", "journal"),
+    admin_page("/journal/{job_id}", "job"),
+    admin_page("/statistics", "statistics"),
+    admin_page("/settings", "settings"),
+    admin_page("/audit", "audit"),
+    admin_page("/shares", "shares"),
+    admin_page("/preflight", "preflight"),
     page("/r/{job_id}", "result"),
     page("/g", "gallery"),
     page("/g/{slot_id}", "gallery"),

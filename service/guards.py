@@ -4,9 +4,10 @@ Guards raise and sit on the routes themselves, inside the error handlers.
 """
 
 import hmac
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import queries, sessions
@@ -15,6 +16,8 @@ from service.sessions import Session
 from service.state import State
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# What `Sec-Fetch-Site` says of an address that was typed, and of our own links.
+OUR_SITES = ("none", "same-origin")
 LOOPBACK = ("127.0.0.1", "::1")
 # A proxy in front is on this host too, but speaks for somebody else.
 PASSED_ON = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
@@ -39,7 +42,7 @@ class SameOrigin:
 
 def _check_origin(request: Request[State]) -> None:
     site = request.headers.get("sec-fetch-site")
-    if site in ("same-origin", "none"):
+    if site in OUR_SITES:
         return
     if site is not None:
         raise Forbidden()
@@ -58,6 +61,31 @@ class AdminOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["session"] = await session_of(Request[State](scope))
         await self._app(scope, receive, send)
+
+
+class SignInFirst:
+    """Leads a browser without a session to the sign-in, before the page asks in vain for all it
+    shows.
+
+    A link on another site comes without the SameSite=Strict cookie even of who is signed in: there
+    the page finds out by itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request[State](scope)
+        if request.headers.get("sec-fetch-site") in OUR_SITES and not carries_session(request):
+            url, headers = f"/login?next={_here(scope)}", {"Cache-Control": "no-store"}
+            await RedirectResponse(url, 303, headers)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _here(scope: Scope) -> str:
+    """The address of a request as a value of a query."""
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    return quote(scope["raw_path"] + query, safe="")
 
 
 def carries_session(request: Request[State]) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -175,6 +176,32 @@ def test_another_sites_page_cannot_sign_in(
     assert (answer.status_code, answer.headers["x-failure-reason"]) == (403, "forbidden")
     assert "set-cookie" not in answer.headers
     assert rows("select * from login_throttle") == []
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_who_cannot_be_signed_in_is_led_to_the_sign_in_at_once(house: House, site: str) -> None:
+    with Admin(house) as stranger:
+        for path in ("/", "/slots/slot-001%20x?c=d&e=f"):
+            answer = stranger.get(path, headers={"sec-fetch-site": site})
+
+            assert (answer.status_code, answer.headers["cache-control"]) == (303, "no-store")
+            assert answer.headers["location"] == f"/login?next={quote(path, safe='')}"
+
+
+def test_a_link_from_elsewhere_leaves_it_to_the_page_who_is_signed_in(
+    house: House, page: Admin
+) -> None:
+    # SameSite=Strict keeps the cookie back, and old browsers do not tell where a link was.
+    with Admin(house) as stranger:
+        for headers in ({"sec-fetch-site": "cross-site"}, {}):
+            assert stranger.get("/journal", headers=headers).status_code == 200
+    assert page.get("/journal", headers={"sec-fetch-site": "none"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", f"/r/{ID}", "/g", "/g/slot-001", "/show"])
+def test_a_guest_is_never_asked_to_sign_in(house: House, path: str) -> None:
+    with Admin(house) as guest:
+        assert guest.get(path, headers={"sec-fetch-site": "none"}).status_code == 200
 
 
 def test_the_public_name_is_ours_too(make_house: MakeHouse) -> None:
