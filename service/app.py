@@ -73,15 +73,14 @@ def admin(path: str, endpoint: Handler, method: str) -> Route:
     return Route(path, endpoint, methods=[method], middleware=guards)
 
 
-def page(path: str, name: str) -> Route:
+def page(path: str, name: str, *guards: Middleware) -> Route:
     """The address of a page; its files are named like it (see `service.web`)."""
-    return Route(path, pages.page(name), methods=["GET"], name=name)
+    return Route(path, pages.page(name), methods=["GET"], name=name, middleware=guards)
 
 
 def admin_page(path: str, name: str) -> Route:
     """The address of a page that shows nothing to who is not signed in."""
-    guards = [Middleware(SignInFirst)]
-    return Route(path, pages.page(name), methods=["GET"], name=name, middleware=guards)
+    return page(path, name, Middleware(SignInFirst))
 
 
 ROUTES = [
