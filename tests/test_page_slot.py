@@ -1,16 +1,17 @@
 """The page of a slot: what is typed is tried, saved, compared, brought back and never lost."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import photos
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, ensure_account, signed_in
-from browser import PHONE, Person, barriers
+from browser import CONTENT, PHONE, Person, barriers
 from camera import Camera
 from conftest import MakePerson
-from playwright.sync_api import Dialog, FilePayload, Locator, Page, expect
+from playwright.sync_api import Dialog, FilePayload, Locator, Page, Route, expect
 from rig import House, Sandbox, until
 
 pytestmark = pytest.mark.browser
@@ -378,6 +379,31 @@ def test_what_stands_beside_the_form_comes_when_its_scripts_did_not_at_first(
 
     expect(page.locator("#versions li")).to_have_count(1)
     expect(page.locator("#curl")).to_contain_text("/api/ingest/")
+
+
+def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_come(
+    admin_browser: Person, house: House
+) -> None:
+    """By name: a reader of the screen meets every button before it works."""
+    context, held = admin_browser.context, list[Route]()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.route(re.compile("/slot/(trial|history|side).js"), lambda route: held.append(route))
+    page = admin_browser.open(PATH)
+    page.wait_for_selector(CONTENT, state="attached")
+    names = ["Copy the link", "Copy the command", "Choose a file", "Use the camera"]
+    waiting = [page.locator(".side").get_by_role("button", name=name) for name in names]
+    for button in waiting:
+        expect(button).to_be_disabled()
+    assert barriers(page) == []
+
+    for route in held:
+        route.continue_()
+
+    for button in waiting:
+        expect(button).to_be_enabled()
+    waiting[0].click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{house.url}/api/ingest/slot-001"
 
 
 def test_a_photo_of_the_webcam_is_tried(admin_browser: Person, rows: Rows) -> None:

@@ -30,7 +30,7 @@ function showImage(id, job) {
 async function showGuest(id, address) {
   if (byId("page").href === address) return;
   byId("page").href = address;
-  copyOnClick(byId("copy-page"), address, t("job.copy_page"));
+  copyOnClick(byId("copy-page"), address);
   byId("qr").alt = t("job.qr");
   byId("qr").src = await retried(() => drawnCode(id, new URL(address).hash.slice(1)));
 }

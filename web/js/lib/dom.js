@@ -31,6 +31,12 @@ export function write(node, texts) {
   }
 }
 
+/** Names a button that shows only an icon: for screen readers, and for who points at it. */
+export function nameButton(button, text) {
+  button.setAttribute("aria-label", text);
+  button.title = text;
+}
+
 export function icon(name) {
   return el("span", { class: "icon", "data-icon": name, "aria-hidden": "true" });
 }

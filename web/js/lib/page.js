@@ -1,6 +1,6 @@
 import * as api from "./api.js";
 import * as connection from "./connection.js";
-import { byId, icon } from "./dom.js";
+import { byId, icon, nameButton } from "./dom.js";
 import { has, language, loaded, t, translate } from "./i18n.js";
 import { retried } from "./poll.js";
 
@@ -71,8 +71,6 @@ function nextTheme() {
 
 function showTheme() {
   const choice = document.documentElement.dataset.choice;
-  const text = t(`theme.${choice}`);
   byId("theme").replaceChildren(icon(ICONS[choice]));
-  byId("theme").setAttribute("aria-label", text);
-  byId("theme").title = text;
+  nameButton(byId("theme"), t(`theme.${choice}`));
 }

@@ -3,15 +3,15 @@ import { toast } from "../lib/toast.js";
 
 const SECONDS = 2;
 
-/** Makes a button copy a text, or what `text()` gives at that moment. */
-export function copyOnClick(button, text, label) {
-  button.setAttribute("aria-label", label);
-  button.title = label;
+/** Makes a button copy a text, or what `text()` gives at that moment. One that may be seen before
+ * is disabled until now. */
+export function copyOnClick(button, text) {
   button.addEventListener("click", async () => {
     await copy(typeof text === "function" ? text() : text);
     toast(t("copy.done"));
     tick(button);
   });
+  button.disabled = false;
 }
 
 /** The clipboard's own interface is there only on https and on this machine itself. */

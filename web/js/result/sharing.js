@@ -1,4 +1,4 @@
-import { byId } from "../lib/dom.js";
+import { byId, nameButton } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { copyOnClick } from "../parts/copy.js";
 
@@ -28,5 +28,6 @@ async function fetched(jobId) {
 function offerCopy(button, url) {
   button.querySelector(".icon").dataset.icon = "copy";
   button.lastElementChild.textContent = t("result.copy");
-  copyOnClick(button, url, t("result.copy"));
+  nameButton(button, t("result.copy"));
+  copyOnClick(button, url);
 }

@@ -8,7 +8,7 @@ byId("code-print").addEventListener("click", () => print());
 
 /** The code of a link on the screen, to be scanned, copied or printed and put on a wall. */
 export function showCode(share) {
-  if (!shown) copyOnClick(byId("code-copy"), () => shown.page_url, t("shares.copy"));
+  if (!shown) copyOnClick(byId("code-copy"), () => shown.page_url);
   shown = share;
   const token = new URL(share.page_url).hash.slice(1);
   byId("code-title").textContent = share.label || t("show.code");

@@ -55,7 +55,7 @@ function made(share, refresh) {
   const card = clone("share");
   part(card, "open").href = share.page_url;
   part(card, "show").href = share.show_url;
-  copyOnClick(part(card, "copy"), share.page_url, t("shares.copy"));
+  copyOnClick(part(card, "copy"), share.page_url);
   part(card, "code").addEventListener("click", () => showCode(share));
   part(card, "revoke").addEventListener("click", () => revoke(share, refresh));
   return card;

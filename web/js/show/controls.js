@@ -1,4 +1,4 @@
-import { byId } from "../lib/dom.js";
+import { byId, nameButton } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 
 const HIDE_SECONDS = 3;
@@ -28,11 +28,9 @@ export function offerControls({ turn, pause }) {
 }
 
 function label(isPaused) {
-  const text = t(isPaused ? "show.go_on" : "show.pause");
   const button = byId("pause");
   button.firstElementChild.dataset.icon = isPaused ? "play" : "pause";
-  button.setAttribute("aria-label", text);
-  button.title = text;
+  nameButton(button, t(isPaused ? "show.go_on" : "show.pause"));
 }
 
 function toggleFull() {

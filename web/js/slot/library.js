@@ -44,7 +44,6 @@ function tile(dialog, template, pick) {
   part(node, "picture").src = `/api/template-media/${template.id}/preview`;
   part(node, "users").textContent = template.used_by.join(", ") || t("slot.library.unused");
   part(node, "use").addEventListener("click", () => pick(template));
-  part(node, "remove").setAttribute("aria-label", t("slot.library.remove"));
   part(node, "remove").addEventListener("click", async () => {
     part(dialog, "problem").textContent = "";
     if (!(await isMeant())) return;

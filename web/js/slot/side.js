@@ -16,8 +16,8 @@ export function showAddress(id, base) {
   const curl = `curl -sS -F password=${password} -F fileToUpload=@photo.jpg ${link} -o edited.jpg`;
   byId("link").textContent = link;
   byId("curl").textContent = curl;
-  copyOnClick(byId("copy-link"), link, t("slot.send.copy_link"));
-  copyOnClick(byId("copy-curl"), curl, t("slot.send.copy_curl"));
+  copyOnClick(byId("copy-link"), link);
+  copyOnClick(byId("copy-curl"), curl);
 }
 
 /** The slot's light, as on the page of all slots. */

@@ -1,4 +1,4 @@
-import { clone, part, write } from "../lib/dom.js";
+import { clone, nameButton, part, write } from "../lib/dom.js";
 import { number, percent, seconds } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { copyOnClick } from "../parts/copy.js";
@@ -10,7 +10,8 @@ export function makeCard(current, base, refresh) {
   const card = clone("card");
   const { id } = current();
   for (const name of ["shot", "name"]) part(card, name).href = `/slots/${id}`;
-  copyOnClick(part(card, "copy"), `${base}/api/ingest/${id}`, t("slots.copy", { slot: id }));
+  nameButton(part(card, "copy"), t("slots.copy", { slot: id }));
+  copyOnClick(part(card, "copy"), `${base}/api/ingest/${id}`);
   flipOnClick(part(card, "switch"), current, refresh);
   return card;
 }
