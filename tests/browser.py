@@ -6,13 +6,21 @@ violation of the content security policy. The browser reaches this machine and n
 
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from admin import ADMIN, ADMIN_PASSWORD, ensure_account
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    sync_playwright,
+)
 from rig import House
 
 # The proxy is a port nobody listens on: what is not on this machine fails at once.
@@ -31,6 +39,8 @@ FLAGS = [
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 PATIENCE_MS = 10_000
+POLL_MS = 20
+WORK_MS = 200
 # A page is there when its frame is made and nothing on it still waits for data.
 CONTENT = 'html[data-ready]:not(:has([aria-busy="true"]))'
 WATCH = """
@@ -124,6 +134,54 @@ class Person:
         if message.type != "error" or (refused and refused[1] in self._expected):
             return
         self._complaints.append(f"{message.text} ({message.location.get('url')})")
+
+
+class Held:
+    """Requests of a person's pages that stand still until they are let go; with `answered`, their
+    answers do: the house has done its part."""
+
+    def __init__(
+        self, person: Person, what: str | re.Pattern[str], *, answered: bool = False
+    ) -> None:
+        self.count = 0
+        self._what = what
+        self._answered = answered
+        self._is_holding = True
+        self._waiting: list[Callable[[], None]] = []
+        person.context.route(what, self._hold)
+
+    def wait(self, page: Page) -> None:
+        """Until one is held."""
+        end = time.monotonic() + PATIENCE_MS / 1000
+        while not self._waiting:
+            assert time.monotonic() < end, f"nobody asked for {self._what}"
+            page.wait_for_timeout(POLL_MS)
+
+    def let_go(self) -> None:
+        """These go on, and none is held any more."""
+        self._is_holding = False
+        for go_on in self._waiting:
+            go_on()
+
+    def _hold(self, route: Route) -> None:
+        self.count += 1
+        if not self._is_holding:
+            route.continue_()
+        elif self._answered:
+            answer = route.fetch()
+            self._waiting.append(lambda: route.fulfill(response=answer))
+        else:
+            self._waiting.append(route.continue_)
+
+
+def look_again(page: Page) -> None:
+    """What a page does when its tab is looked at again: it asks at once."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def let_it_work(page: Page) -> None:
+    """Give a page the time to do what it does with what it has: for what must not happen."""
+    page.wait_for_timeout(WORK_MS)
 
 
 def wait_pictures(page: Page) -> None:

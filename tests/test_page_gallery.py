@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from admin import Admin, signed_in
-from browser import PHONE, Person, barriers, wait_pictures
+from browser import PHONE, Held, Person, barriers, let_it_work, look_again, wait_pictures
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -31,11 +31,6 @@ def share(admin: Admin, slot_id: str | None = None, label: str = "") -> dict[str
         "/api/shares", json={"slot_id": slot_id, "label": label}
     ).json()
     return told
-
-
-def look_again(page: Page) -> None:
-    """What a page does when its tab is looked at again: it asks at once."""
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def thumbs(page: Page) -> list[str]:
@@ -95,6 +90,61 @@ def test_the_name_of_a_gallery_outlives_the_session(admin_browser: Person) -> No
 
     expect(desk.get_by_role("dialog").get_by_role("heading", name="Wedding")).to_be_visible()
     expect(desk.get_by_text("Your session has ended.").first).to_be_hidden()
+
+
+def test_an_answer_from_before_the_session_ended_does_not_hide_that_it_has(
+    admin_browser: Person,
+) -> None:
+    admin_browser.expect_refusal(401)
+    desk = admin_browser.open("/shares")
+    desk.get_by_label("Name").fill("Wedding")
+    make = desk.get_by_role("button", name="Make a link")
+    expect(make).to_be_enabled()
+    before = Held(admin_browser, "**/api/slots", answered=True)
+    look_again(desk)
+    before.wait(desk)
+    admin_browser.context.clear_cookies()
+    make.click()
+    sign_in = desk.get_by_role("link", name="Sign in in another tab")
+    expect(sign_in).to_be_visible()
+
+    before.let_go()
+    let_it_work(desk)
+
+    expect(sign_in).to_be_visible()
+
+
+def test_a_link_is_made_once_it_can_be_chosen_what_it_opens(admin_browser: Person) -> None:
+    slots = Held(admin_browser, "**/api/slots")
+    desk = admin_browser.open("/shares")
+    slots.wait(desk)
+    make = desk.get_by_role("button", name="Make a link")
+    expect(make).to_be_disabled()
+
+    slots.let_go()
+
+    expect(make).to_be_enabled()
+    expect(desk.get_by_label("Works for")).to_have_value("72")
+
+
+def test_a_picture_that_comes_after_its_link_has_ended_is_not_shown(
+    make_person: MakePerson, admin: Admin, camera: Camera
+) -> None:
+    camera.shoot()
+    link = share(admin)
+    guest = make_person()
+    guest.expect_refusal(403)
+    pictures = Held(guest, "**/public/results/*", answered=True)
+    hall = guest.open(link["show_url"])
+    pictures.wait(hall)
+    admin.delete(f"/api/shares/{link['id']}")
+    look_again(hall)
+    expect(hall.get_by_role("heading", name="does not work any more")).to_be_visible()
+
+    pictures.let_go()
+    let_it_work(hall)
+
+    expect(hall.locator("#slides img")).to_have_count(0)
 
 
 def test_a_link_that_ends_takes_the_pictures_from_the_screen(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from browser import PHONE, Person, barriers, wait_pictures
+from browser import PHONE, Person, barriers, look_again, wait_pictures
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -27,7 +27,7 @@ def test_a_filter_stands_in_the_address_and_back_undoes_it(
     camera.shoot(slot="slot-001")
     sandbox.dial(["content_blocked"])
     camera.shoot(slot="slot-002")
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    look_again(page)
     expect(page.locator("#rows tr")).to_have_count(2)
     expect(page.locator("#fresh")).to_have_text("2 new shots")
     assert barriers(page) == []

@@ -2,7 +2,7 @@
 
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, ensure_account
-from browser import Person, barriers
+from browser import Held, Person, barriers, let_it_work
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
 from rig import House
@@ -61,6 +61,21 @@ def test_a_wrong_password_is_told_at_the_field_and_can_be_typed_anew(stranger: P
     expect(page.get_by_role("alert")).to_be_hidden()
     page.keyboard.press("Enter")
     page.wait_for_url(f"{stranger.house.url}/")
+
+
+def test_a_second_enter_is_no_second_try(stranger: Person) -> None:
+    stranger.expect_refusal(401)
+    page = stranger.open("/login")
+    tries = Held(stranger, "**/api/login")
+    type_in(page, ADMIN, "a wrong password")
+    page.keyboard.press("Enter")
+    let_it_work(page)
+    assert tries.count == 1
+
+    tries.let_go()
+
+    expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
+    expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
 
 
 def test_who_is_locked_out_reads_for_how_long(stranger: Person) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from browser import PHONE, Person, barriers
+from browser import PHONE, Held, Person, barriers
 from conftest import MakePerson
 from playwright.sync_api import Locator, Page, expect
 from rig import Sandbox
@@ -53,6 +53,22 @@ def test_one_red_slot_makes_the_light_red_and_says_what_to_do(
     expect(finding(page, "Public address")).to_contain_text("Set PUBLIC_BASE_URL")
     assert page.title() == "Preflight · Photoslot"
     assert barriers(page) == []
+
+
+def test_a_second_click_is_no_second_order(
+    admin_browser: Person, sandbox: Sandbox, execute: Execute
+) -> None:
+    execute("update slot set is_active = id = 'slot-001'")
+    page = admin_browser.open("/preflight")
+    slots = Held(admin_browser, "**/api/slots")
+    page.get_by_role("button", name="Check with photos").dblclick()
+    slots.wait(page)
+    slots.let_go()
+    page.get_by_role("button", name="Take them").click()
+
+    expect(page.get_by_text("1 order at the providers")).to_be_visible()
+    assert slots.count == 1
+    assert len(sandbox.calls(action="generate")) == 1
 
 
 def test_without_photos_it_costs_nothing_and_speaks_russian(

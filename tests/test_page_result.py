@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import PHONE, Person, barriers
+from browser import PHONE, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -24,11 +24,6 @@ SHARE = """
     navigator.canShare = ({files}) => files.every((file) => file.size > 0);
     navigator.share = async (what) => window.shared.push(what);
 """
-
-
-def look_again(page: Page) -> None:
-    """What a page does when its tab is looked at again: it asks at once."""
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def picture_is_there(page: Page) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from admin import Admin, signed_in
-from browser import PHONE, Person, barriers
+from browser import PHONE, Held, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -71,6 +71,34 @@ def test_a_new_password_is_asked_about_and_a_key_is_never_shown_again(
     expect(key).to_have_attribute("placeholder", "set in the environment")
 
 
+def test_a_second_click_saves_once_and_what_is_typed_meanwhile_stays(
+    admin_browser: Person,
+) -> None:
+    page = opened(admin_browser)
+    window, hours = page.get_by_label("Window, s"), page.get_by_label("Pictures are kept, hours")
+    key, save = page.get_by_label("OpenAI: API key"), page.get_by_role("button", name="Save")
+    window.fill("20")
+    answer = Held(admin_browser, "**/api/settings", answered=True)
+    save.dblclick()
+    answer.wait(page)
+    hours.fill("24")
+    key.fill("sk-secret-of-mine")
+    expect(save).to_be_disabled()
+    assert answer.count == 1
+
+    answer.let_go()
+
+    expect(page.get_by_text("Saved; in force at once.")).to_be_visible()
+    expect(hours).to_have_value("24")
+    expect(key).to_have_value("sk-secret-of-mine")
+    save.click()
+    expect(save).to_be_disabled()
+    page.reload()
+    expect(window).to_have_value("20")
+    expect(hours).to_have_value("24")
+    expect(key).to_have_attribute("placeholder", "set here")
+
+
 def test_two_admins_see_both_sides(admin_browser: Person, colleague: Admin) -> None:
     admin_browser.expect_refusal(409)
     page = opened(admin_browser)
@@ -99,14 +127,14 @@ def test_a_session_that_ends_takes_nothing_away(admin_browser: Person) -> None:
     key.fill("sk-secret-of-mine")
     admin_browser.context.clear_cookies()
 
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    look_again(page)
 
     banner = page.get_by_text("Sign in again and go on here: nothing you typed is lost.")
     expect(banner).to_be_visible()
     standing = page.get_by_role("status").filter(has_text="Your session has ended.")
     expect(standing).to_be_visible()
     admin_browser.sign_in()
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    look_again(page)
     expect(banner).to_be_hidden()
     expect(standing).to_be_hidden()
     expect(key).to_have_value("sk-secret-of-mine")

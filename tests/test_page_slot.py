@@ -8,10 +8,10 @@ from typing import Any
 import photos
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, ensure_account, signed_in
-from browser import CONTENT, PHONE, Person, barriers
+from browser import CONTENT, PHONE, Held, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
-from playwright.sync_api import Dialog, FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import Dialog, FilePayload, Locator, Page, expect
 from rig import House, Sandbox, until
 
 pytestmark = pytest.mark.browser
@@ -105,7 +105,7 @@ def test_a_prompt_is_tried_saved_used_and_brought_back(
     expect(page.locator("#no-results")).to_be_visible()
     job_id = camera.shoot().headers["x-job-id"]
     assert NEW_PROMPT in json.dumps(sandbox.calls()[-1])
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    look_again(page)
     last = page.locator("#results a")
     expect(last).to_have_attribute("href", f"/journal/{job_id}")
     expect(last.locator("img")).to_have_js_property("complete", True)
@@ -385,9 +385,9 @@ def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_co
     admin_browser: Person, house: House
 ) -> None:
     """By name: a reader of the screen meets every button before it works."""
-    context, held = admin_browser.context, list[Route]()
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.route(re.compile("/slot/(trial|history|side).js"), lambda route: held.append(route))
+    admin_browser.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    scripts = Held(admin_browser, re.compile("/slot/(trial|history|side).js"))
+    window = Held(admin_browser, "**/api/settings")
     page = admin_browser.open(PATH)
     page.wait_for_selector(CONTENT, state="attached")
     names = ["Copy the link", "Copy the command", "Choose a file", "Use the camera"]
@@ -396,9 +396,12 @@ def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_co
         expect(button).to_be_disabled()
     assert barriers(page) == []
 
-    for route in held:
-        route.continue_()
+    scripts.let_go()
+    window.wait(page)
 
+    for button in waiting[2:]:
+        expect(button).to_be_disabled()
+    window.let_go()
     for button in waiting:
         expect(button).to_be_enabled()
     waiting[0].click()
@@ -406,12 +409,52 @@ def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_co
     assert page.evaluate("navigator.clipboard.readText()") == f"{house.url}/api/ingest/slot-001"
 
 
+def test_older_versions_come_once_however_often_they_are_asked_for(
+    admin_browser: Person, colleague: Admin
+) -> None:
+    for version in range(1, 60):
+        change = {"version": version, "name": f"Slot of version {version + 1}"}
+        assert colleague.put("/api/slots/slot-001", change).status_code == 200
+    page = open_slot(admin_browser)
+    listed = page.locator("#versions [data-part=number]")
+    expect(listed).to_have_count(49)
+    expect(page.get_by_text("The first version.")).to_have_count(0)
+    answers = Held(admin_browser, re.compile("/versions"))
+    page.get_by_role("button", name="Older versions").dblclick()
+    answers.wait(page)
+
+    answers.let_go()
+
+    expect(page.get_by_role("button", name="Older versions")).to_be_hidden()
+    assert listed.all_text_contents() == [f"Version {number}" for number in range(60, 0, -1)]
+
+
+def test_a_template_is_chosen_out_of_those_there_are_now(admin_browser: Person) -> None:
+    page = open_slot(admin_browser)
+    plan(page).locator("input[type=file]").set_input_files(STYLE)
+    expect(plan(page).locator(".tile")).to_have_count(1)
+    library = page.get_by_role("dialog", name="Templates")
+    choose = page.get_by_role("button", name="Choose an uploaded one").first
+    choose.click()
+    expect(library.locator(".tile")).to_have_count(1)
+    library.get_by_role("button", name="Close").click()
+    answer = Held(admin_browser, "**/api/template-media")
+    choose.click()
+    answer.wait(page)
+    expect(library.locator(".tile")).to_have_count(0)
+
+    answer.let_go()
+    library.get_by_role("button", name="Use").click()
+
+    expect(plan(page).locator(".tile")).to_have_count(2)
+
+
 def test_a_photo_of_the_webcam_is_tried(admin_browser: Person, rows: Rows) -> None:
     page = open_slot(admin_browser)
     page.get_by_role("button", name="Use the camera").click()
     expect(trial(page).locator("video")).to_be_visible()
 
-    page.get_by_role("button", name="Take the photo").click()
+    page.get_by_role("button", name="Take the photo").dblclick()
 
     expect(trial(page).get_by_role("status")).to_have_text("Done")
     expect(trial(page).locator("video")).to_be_hidden()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from admin import Admin, signed_in
-from browser import Person, barriers
+from browser import Held, Person, barriers, let_it_work, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Locator, Page, expect
@@ -25,11 +25,6 @@ def colleague(house: House) -> Iterator[Admin]:
 
 def card(page: Page, name: str) -> Locator:
     return page.locator(".card").filter(has=page.get_by_role("heading", name=name, exact=True))
-
-
-def look_again(page: Page) -> None:
-    """What a page does when its tab is looked at again: it asks at once."""
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def test_a_shot_arrives_on_its_card_without_reloading(
@@ -105,6 +100,29 @@ def test_a_slot_is_switched_off_after_a_question(admin_browser: Person, camera: 
     assert camera.shoot(slot="slot-002").json()["failure_reason"] == "slot_disabled"
     switch.click()
     expect(switch).to_be_checked()
+
+
+def test_a_switch_waits_until_it_is_known_how_the_slot_stands(admin_browser: Person) -> None:
+    """Also when the page has asked just before: that answer is older than the change."""
+    page = admin_browser.open("/")
+    switch = page.get_by_role("switch", name="Slot 2: takes shots")
+    expect(switch).to_be_checked()
+    before = Held(admin_browser, "**/api/slots", answered=True)
+    look_again(page)
+    before.wait(page)
+    switch.click()
+    page.get_by_role("button", name="Switch off").click()
+    expect(page.get_by_text("Slot 2 is off.")).to_be_visible()
+    let_it_work(page)
+    expect(switch).to_be_disabled()
+
+    before.let_go()
+
+    expect(switch).to_be_enabled()
+    expect(switch).not_to_be_checked()
+    expect(switch).to_be_focused()
+    switch.click()
+    expect(page.get_by_text("Slot 2 is on.")).to_be_visible()
 
 
 def test_two_admins_do_not_undo_each_other(admin_browser: Person, colleague: Admin) -> None:

@@ -1,7 +1,7 @@
 """The figures of the house as admins see them."""
 
 import pytest
-from browser import PHONE, Person, barriers
+from browser import PHONE, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import expect
@@ -18,7 +18,7 @@ def test_shots_are_counted_drawn_and_told_in_a_table(
     camera.shoot(slot="slot-002")
     sandbox.dial(["content_blocked"])
     camera.shoot(slot="slot-003")
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    look_again(page)
 
     figures = page.locator("#figures")
     expect(figures).to_contain_text("50%")

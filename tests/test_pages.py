@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser import CONTENT, Person, barriers
+from browser import CONTENT, Held, Person, barriers, let_it_work
 from conftest import MakePerson
 from playwright.sync_api import Error, Route, expect
 from rig import House
@@ -248,8 +248,7 @@ def test_a_page_says_why_it_is_empty_and_fills_when_that_has_passed(
 def test_a_page_that_has_no_words_yet_says_nothing(make_person: MakePerson, path: str) -> None:
     person = make_person().sign_in()
     person.expect_refusal(503)
-    held: list[Route] = []
-    person.context.route("**/i18n/en.json", lambda route: held.append(route))
+    words = Held(person, "**/i18n/en.json")
     person.context.route(
         re.compile(r"/api/(?!session)"),
         lambda route: route.fulfill(status=503, json={"failure_reason": "database_unavailable"}),
@@ -257,14 +256,67 @@ def test_a_page_that_has_no_words_yet_says_nothing(make_person: MakePerson, path
     page = person.context.new_page()
     with page.expect_response(lambda answer: answer.status == 503):
         page.goto(path)
-    # The page has the answer by the time its next task but a few runs.
-    page.evaluate("new Promise((resolve) => setTimeout(resolve, 100))")
+    let_it_work(page)
     expect(page.locator("#trouble")).to_have_attribute("hidden", "")
 
-    for route in held:
-        route.continue_()
+    words.let_go()
 
     expect(page.locator("#trouble")).to_have_text("The database does not answer.")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", [path for path in pages() if path != "/login"])
+def test_a_page_whose_words_come_last_misses_nothing(make_person: MakePerson, path: str) -> None:
+    person = make_person().sign_in()
+    person.expect_refusal(403, 404)
+    words = Held(person, "**/i18n/en.json")
+    page = person.context.new_page()
+    with page.expect_response(re.compile("/(api|public)/")):
+        page.goto(path)
+    let_it_work(page)
+
+    words.let_go()
+
+    page.wait_for_selector(CONTENT, state="attached")
+
+
+@pytest.mark.browser
+def test_a_page_asks_again_for_words_that_did_not_come(make_person: MakePerson) -> None:
+    person = make_person()
+    person.expect_refusal("FAILED", 503)
+    answers = iter(["cut", "refused"])
+
+    def spoil(route: Route) -> None:
+        how = next(answers, None)
+        if how == "cut":
+            route.abort()
+        elif how == "refused":
+            route.fulfill(status=503, body="")
+        else:
+            route.continue_()
+
+    person.context.route("**/i18n/en.json", spoil)
+
+    page = person.open("/login")
+
+    expect(page.get_by_role("heading")).to_have_text("Sign in")
+    assert next(answers, None) is None
+
+
+@pytest.mark.browser
+def test_a_page_that_is_cut_off_before_it_has_words_says_so(admin_browser: Person) -> None:
+    words = Held(admin_browser, "**/i18n/en.json", answered=True)
+    page = admin_browser.context.new_page()
+    page.goto("/settings")
+    words.wait(page)
+    admin_browser.go_offline()
+
+    words.let_go()
+
+    cut_off = page.get_by_text("No connection to Photoslot.").first
+    expect(cut_off).to_be_visible()
+    admin_browser.come_back()
+    expect(cut_off).to_be_hidden()
 
 
 @pytest.mark.browser

@@ -18,6 +18,8 @@ export class ApiError extends Error {
 export class OfflineError extends Error {}
 
 let isTyping = () => false;
+let sent = 0;
+let sentWhenOver = 0;
 
 /** The answer, whatever it holds. `json` is sent as JSON, `form` as a form. Raises `ApiError`,
  * `OfflineError`; for a session that is over see `signInAgain`. */
@@ -27,9 +29,11 @@ export async function request(path, { method = "GET", json, form, headers = {}, 
     options.body = JSON.stringify(json);
     options.headers["Content-Type"] = "application/json";
   }
+  const place = (sent += 1);
   const response = await reach(path, options);
   if (response.ok) {
-    tellSession({ isOver: false });
+    // What was sent before the session ended proves nothing when its answer comes late.
+    if (place > sentWhenOver) tellSession({ isOver: false });
     return response;
   }
   const error = await refusal(response);
@@ -63,6 +67,7 @@ async function refusal(response) {
  * is typed that would be lost by that, the page stays, its frame says why, and `error` is raised. */
 export function signInAgain(error) {
   if (isTyping()) {
+    sentWhenOver = sent;
     tellSession({ isOver: true });
     throw error;
   }

@@ -15,6 +15,19 @@ export class Backoff {
   }
 }
 
+/** What `load` gives, however often it has to be tried; `fail` is told why it has to be. */
+export async function persist(load, fail = () => {}) {
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      return await load();
+    } catch (error) {
+      await fail(error);
+      await new Promise((resolve) => setTimeout(resolve, backoff.next()));
+    }
+  }
+}
+
 const events = new EventTarget();
 const backoff = new Backoff();
 let here = true;

@@ -1,17 +1,22 @@
+import { persist } from "./connection.js";
+
 let texts = {};
 const formatters = {};
 
 export const language = () => document.documentElement.lang;
 
-/** Fulfilled when there are words: the dictionary of the language that `boot.js` chose. */
-export const loaded = load();
+/** Fulfilled when there are words: the dictionary of the language that `boot.js` chose, however often it
+ * has to be asked for. */
+export const loaded = persist(load);
 
 // The first formatter takes a browser long, whatever it is for: made while the first answers are on their way.
 setTimeout(() => formatter("NumberFormat"));
 
 async function load() {
   const address = new URL(`../../i18n/${language()}.json`, import.meta.url);
-  texts = await (await fetch(address)).json();
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  texts = await response.json();
 }
 
 /** The text of a key. `{name}` in it becomes `params.name`; a text with plural forms is chosen by

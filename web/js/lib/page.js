@@ -13,18 +13,23 @@ export async function ready() {
   translate(document);
   nameTab();
   if (byId("language")) showSwitches();
-  connection.onChange((isHere) => (byId("offline").hidden = isHere));
+  showConnection();
+  connection.onChange(showConnection);
   document.documentElement.dataset.ready = "";
+}
+
+function showConnection() {
+  byId("offline").hidden = connection.isHere();
 }
 
 /** Makes the frame of an admins' page; who is not signed in is led to the sign-in and back. Gives
  * the session: `{username, expires_at, public_base_url}`. */
 export async function readyForAdmin() {
   const asked = retried(() => api.get("/api/session"));
+  addEventListener("session", ({ detail }) => (byId("signed-out").hidden = !detail.isOver));
   await ready();
   markPlace();
   byId("sign-out").addEventListener("click", signOut);
-  addEventListener("session", ({ detail }) => (byId("signed-out").hidden = !detail.isOver));
   const session = await asked;
   byId("who").textContent = session.username;
   return session;

@@ -1,22 +1,31 @@
 import { ApiError } from "./api.js";
-import { Backoff, onChange } from "./connection.js";
+import { Backoff, onChange, persist } from "./connection.js";
 import { loaded } from "./i18n.js";
 
 /** Calls `load` now and then every `seconds`, never twice at once: `show` gets what it gave, `fail`
  * its error; neither before there are words for it. Rests while the page is hidden; after a failure
  * it waits longer and longer, and goes on at once when the connection is back. Gives a function that
- * loads out of turn: at once, or as soon as the load that runs has ended. */
+ * loads out of turn, at once or as soon as the load that runs has ended; it is fulfilled when what was
+ * loaded since the call is shown. */
 export function poll({ load, show, fail, seconds }) {
   const backoff = new Backoff();
   let timer;
-  let running = false;
-  let isAskedAgain = false;
+  let running = null;
+  let following = null;
 
-  async function turn() {
+  function turn() {
     clearTimeout(timer);
-    isAskedAgain = running;
-    if (running || document.hidden) return;
-    running = true;
+    if (running) return (following ??= running.then(follow, follow));
+    if (!document.hidden) running = once();
+    return running;
+  }
+
+  function follow() {
+    following = null;
+    return turn();
+  }
+
+  async function once() {
     let wait = seconds * 1000;
     try {
       const found = await load();
@@ -28,8 +37,8 @@ export function poll({ load, show, fail, seconds }) {
       wait = Math.max(backoff.next(), (error.retryAfter ?? 0) * 1000);
       fail(error);
     } finally {
-      running = false;
-      timer = setTimeout(turn, isAskedAgain ? 0 : wait);
+      running = null;
+      timer = setTimeout(turn, wait);
     }
   }
 
@@ -49,15 +58,10 @@ export function settled(load, fail) {
   return retried(() => load().catch(known), fail);
 }
 
-/** What `load` gives, however often it has to be tried; `fail` is told why it has to be. */
+/** What `load` gives, however often it has to be tried; `fail` is told why, once there are words for it. */
 export function retried(load, fail = () => {}) {
-  const backoff = new Backoff();
-  const again = async (error) => {
+  return persist(load, async (error) => {
     await loaded;
     fail(error);
-    await new Promise((resolve) => setTimeout(resolve, backoff.next()));
-    return attempt();
-  };
-  const attempt = () => load().catch(again);
-  return attempt();
+  });
 }

@@ -18,10 +18,12 @@ async function signIn(event) {
   event.preventDefault();
   const missing = [...form.elements].find((field) => field.required && !field.value);
   if (missing) return complain(t(`login.missing_${missing.name}`), missing);
+  byId("submit").disabled = true;
   try {
     await post("/api/login", Object.fromEntries(new FormData(form)));
     location.replace(isOurs(next) ? next : "/");
   } catch (error) {
+    byId("submit").disabled = false;
     complain(explain(error), error instanceof ApiError ? form.elements.password : null);
   }
 }

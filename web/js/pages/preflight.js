@@ -16,7 +16,9 @@ byId("paid").addEventListener("click", askFirst);
 await readyForAdmin();
 
 async function askFirst() {
+  setBusy(true);
   const count = await activeSlots().catch(tell);
+  setBusy(false);
   if (count === undefined) return;
   const asked = {
     title: t("preflight.ask_title", { count }),

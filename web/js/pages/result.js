@@ -52,7 +52,9 @@ function say(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
-const until = (moment) => moment && `${dateAndMinute(moment)} (${ago(moment)})`;
+function until(moment) {
+  return moment && `${dateAndMinute(moment)} (${ago(moment)})`;
+}
 
 function fail(error) {
   byId("problem").textContent = explain(error);

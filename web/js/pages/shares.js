@@ -5,7 +5,7 @@ import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
 import { showCode } from "../shares/code.js";
-import { offerHours, offerSlots, takeOrders } from "../shares/form.js";
+import { offerChoices, takeOrders } from "../shares/form.js";
 import { showShares } from "../shares/list.js";
 
 const SECONDS = 30;
@@ -18,7 +18,6 @@ takeOrders(async (share) => {
 const session = readyForAdmin();
 const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
 const { public_base_url: base } = await session;
-offerHours();
 warnIfLocal(new URL(base).hostname);
 
 async function load() {
@@ -28,7 +27,7 @@ async function load() {
 
 function show({ shares, names }) {
   byId("trouble").hidden = true;
-  offerSlots(names);
+  offerChoices(names);
   showShares(shares, names, refresh);
 }
 

@@ -5,9 +5,29 @@ import { explain } from "../lib/refusals.js";
 import { showDifferences } from "./diff.js";
 
 /** Wires a form that is saved as a whole: `changed` is called with every key, `save` on its button and
- * on Ctrl+S, `discard` on the other button. What `isChanged` and not saved is not left unasked, nor for
- * the sign-in. */
+ * on Ctrl+S, once at a time, `discard` on the other button. What `isChanged` and not saved is not left
+ * unasked, nor for the sign-in. Gives a function that brings the two buttons up to date. */
 export function wire(form, { changed, save, discard, isChanged }) {
+  let isSaving = false;
+
+  function update() {
+    byId("save").disabled = byId("discard").disabled = isSaving || !isChanged();
+  }
+
+  async function saveOnce() {
+    isSaving = true;
+    changed();
+    byId("trouble").hidden = true;
+    try {
+      await save();
+    } catch (error) {
+      complain(form, error);
+    } finally {
+      isSaving = false;
+      changed();
+    }
+  }
+
   for (const kind of ["input", "change"]) {
     form.addEventListener(kind, (event) => {
       clearProblem(event.target);
@@ -16,7 +36,7 @@ export function wire(form, { changed, save, discard, isChanged }) {
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    save();
+    saveOnce();
   });
   byId("discard").addEventListener("click", discard);
   addEventListener("keydown", (event) => {
@@ -28,10 +48,11 @@ export function wire(form, { changed, save, discard, isChanged }) {
   addEventListener("beforeunload", (event) => {
     if (isChanged()) event.preventDefault();
   });
+  return update;
 }
 
 /** Says why it was not saved: at each field that does not fit, and above the form. */
-export function complain(form, error) {
+function complain(form, error) {
   const homeless = error instanceof ApiError ? showProblems(form, error.errors) : [];
   byId("trouble").textContent = [explain(error), ...homeless].join(" ");
   byId("trouble").hidden = false;

@@ -6,18 +6,19 @@ import { clearProblems } from "../lib/problems.js";
 import { retried } from "../lib/poll.js";
 import { toast } from "../lib/toast.js";
 import { same } from "../parts/diff.js";
-import { complain, hideConflict, showConflict, wire } from "../parts/editing.js";
+import { hideConflict, showConflict, wire } from "../parts/editing.js";
 
 /** Saves the settings of the house, after a question where every camera would notice. */
 export class SettingsEditor {
   #form;
   #saved;
   #onSaved;
+  #update;
 
   constructor(form, settings, onSaved) {
     this.#form = form;
     this.#onSaved = onSaved;
-    wire(form.node, {
+    this.#update = wire(form.node, {
       changed: () => this.#changed(),
       save: () => this.#save(),
       discard: () => this.#show(this.#saved),
@@ -47,26 +48,37 @@ export class SettingsEditor {
   }
 
   #changed() {
-    const isChanged = this.#isChanged();
-    byId("save").disabled = byId("discard").disabled = !isChanged;
-    byId("state").textContent = isChanged ? t("slot.unsaved") : "";
+    this.#update();
+    byId("state").textContent = this.#isChanged() ? t("slot.unsaved") : "";
   }
 
   async #save() {
     const change = this.#change();
     if (change.ingest_password && !(await isMeant())) return;
-    byId("trouble").hidden = true;
+    const saved = await this.#send(change);
+    if (saved) this.#accept(saved, change);
+  }
+
+  /** The saved settings, or null when somebody else was faster: then both sides are shown. */
+  async #send(change) {
     try {
-      this.#show(await put("/api/settings", { version: this.#saved.version, ...change }));
-      toast(t("settings.saved"));
+      return await put("/api/settings", { version: this.#saved.version, ...change });
     } catch (error) {
-      await this.#refused(error);
+      if (error.reason !== "version_conflict") throw error;
+      this.#conflict(await retried(() => get("/api/settings")));
+      return null;
     }
   }
 
-  async #refused(error) {
-    if (error.reason !== "version_conflict") return complain(this.#form.node, error);
-    this.#conflict(await retried(() => get("/api/settings")));
+  /** The form stays as it is, with the focus and what was typed while the answer was under way. */
+  #accept(settings, change) {
+    this.#saved = settings;
+    this.#form.forget(change);
+    this.#form.showKeys(settings);
+    clearProblems(this.#form.node);
+    hideConflict();
+    this.#onSaved(settings);
+    toast(t("settings.saved"));
   }
 
   #conflict(theirs) {

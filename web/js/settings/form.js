@@ -30,9 +30,8 @@ export class SettingsForm {
 
   show(settings) {
     this.fill(settings);
-    for (const [name, source] of Object.entries(settings.provider_keys)) this.#showKey(name, source);
-    this.#control(PASSWORD).value = "";
-    this.#control(PASSWORD).type = "password";
+    this.forget(this.read());
+    this.showKeys(settings);
     this.node.setAttribute("aria-busy", "false");
   }
 
@@ -64,20 +63,31 @@ export class SettingsForm {
     return { ...Object.fromEntries(house), provider_max_in_flight: settings.provider_max_in_flight };
   }
 
+  /** Where each provider's key is from; one that was set here can be given up. */
+  showKeys({ provider_keys: sources }) {
+    for (const [name, source] of Object.entries(sources)) {
+      this.#control(`provider_keys.${name}`).placeholder = t(`settings.key.${source ?? "none"}`);
+      this.#control(`forget.${name}`).closest(".check").hidden = source !== "settings";
+    }
+  }
+
+  /** Secrets that have been saved are not shown again; what was typed since stays. */
+  forget({ [PASSWORD]: password = "", provider_keys: keys = {} }) {
+    const control = this.#control(PASSWORD);
+    if (control.value === password) Object.assign(control, { value: "", type: "password" });
+    for (const [name, key] of Object.entries(keys)) {
+      const typed = this.#control(`provider_keys.${name}`);
+      if (typed.value === key) typed.value = "";
+      this.#control(`forget.${name}`).checked = false;
+    }
+  }
+
   #keys() {
     const typed = this.#named("provider_keys.").filter((one) => one.value).map((one) => [last(one.name), one.value]);
     const given = this.#named("forget.").filter((one) => one.checked).map((one) => [last(one.name), ""]);
     return [...given, ...typed];
   }
 
-  #showKey(name, source) {
-    const key = this.#control(`provider_keys.${name}`);
-    const forget = this.#control(`forget.${name}`);
-    key.value = "";
-    key.placeholder = t(`settings.key.${source ?? "none"}`);
-    forget.checked = false;
-    forget.closest(".check").hidden = source !== "settings";
-  }
 
   /** Shown until it is saved: somebody has to write it down. */
   #generate() {

@@ -17,19 +17,15 @@ export function takeOrders(made) {
   });
 }
 
-/** How long a link may live. */
-export function offerHours() {
-  const options = HOURS.map((hours) => el("option", { value: hours }, duration(hours)));
-  form.elements.hours.append(...options);
-  form.elements.hours.value = DEFAULT_HOURS;
-}
-
-/** What a link may open: everything, or one of the slots `[id, name]`. Once; from then on the choice
- * is the reader's. */
-export function offerSlots(names) {
-  const box = form.elements.slot_id;
-  if (box.options.length > 1) return;
-  box.append(...[...names].map(([id, name]) => el("option", { value: id }, `${name} (${id})`)));
+/** What a link may open, everything or one of the slots `[id, name]`, and how long. Once; from then on
+ * the choice is the reader's. */
+export function offerChoices(names) {
+  const { slot_id: slots, hours } = form.elements;
+  if (hours.options.length > 0) return;
+  slots.append(...[...names].map(([id, name]) => el("option", { value: id }, `${name} (${id})`)));
+  hours.append(...HOURS.map((count) => el("option", { value: count }, duration(count))));
+  hours.value = DEFAULT_HOURS;
+  byId("make").disabled = false;
 }
 
 const duration = (hours) =>
@@ -37,8 +33,7 @@ const duration = (hours) =>
 
 async function make(made) {
   const { slot_id, label, hours } = form.elements;
-  const button = form.querySelector("[type=submit]");
-  button.disabled = true;
+  byId("make").disabled = true;
   byId("problem").textContent = "";
   try {
     const wanted = { slot_id: slot_id.value || null, label: label.value, hours: Number(hours.value) };
@@ -48,6 +43,6 @@ async function make(made) {
     byId("problem").textContent = explain(error);
     if (error instanceof ApiError) form.elements[error.errors[0]?.path]?.focus();
   } finally {
-    button.disabled = false;
+    byId("make").disabled = false;
   }
 }

@@ -1,7 +1,11 @@
 import { byId, el } from "../lib/dom.js";
 
-/** Shows a picture once it is wholly there; the one before stays until it is covered. */
+let wanted = null;
+
+/** Shows a picture once it is wholly there, unless another is wanted by then; the one before stays
+ * until it is covered. */
 export async function putOnStage(picture) {
+  wanted = picture;
   const image = el("img", { alt: "", src: `/public/results/${picture.job_id}` });
   image.dataset.job = picture.job_id;
   try {
@@ -10,6 +14,7 @@ export async function putOnStage(picture) {
     // It expired, or the network is away: the one before stays.
     return;
   }
+  if (wanted !== picture) return;
   const stage = byId("slides");
   const before = [...stage.children];
   stage.append(image);
@@ -21,5 +26,6 @@ export async function putOnStage(picture) {
 }
 
 export function clearStage() {
+  wanted = null;
   byId("slides").replaceChildren();
 }

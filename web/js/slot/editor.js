@@ -4,7 +4,7 @@ import { t } from "../lib/i18n.js";
 import { clearProblems } from "../lib/problems.js";
 import { toast } from "../lib/toast.js";
 import { same } from "../parts/diff.js";
-import { complain, hideConflict, showConflict, wire } from "../parts/editing.js";
+import { hideConflict, showConflict, wire } from "../parts/editing.js";
 
 /** Saves the form of a slot; guards what was typed against leaving, reloading and other admins. */
 export class Editor {
@@ -12,13 +12,13 @@ export class Editor {
   #saved;
   #draft;
   #onSaved;
-  #isSaving = false;
+  #update;
 
   constructor(form, slot, onSaved) {
     this.#form = form;
     this.#draft = new Draft(slot.id);
     this.#onSaved = onSaved;
-    wire(form.node, {
+    this.#update = wire(form.node, {
       changed: () => this.#changed(),
       save: () => this.#save(),
       discard: () => this.#show(this.#saved),
@@ -57,7 +57,7 @@ export class Editor {
 
   #changed() {
     const isChanged = this.#isChanged();
-    byId("save").disabled = byId("discard").disabled = !isChanged || this.#isSaving;
+    this.#update();
     const { version } = this.#saved;
     byId("state").textContent = isChanged ? t("slot.unsaved") : t("slot.version", { version });
     if (isChanged) this.#draft.keep(version, this.#form.read());
@@ -65,17 +65,8 @@ export class Editor {
   }
 
   async #save() {
-    this.#isSaving = true;
-    this.#changed();
-    byId("trouble").hidden = true;
-    try {
-      this.#accept(await this.#send());
-    } catch (error) {
-      complain(this.#form.node, error);
-    } finally {
-      this.#isSaving = false;
-      this.#changed();
-    }
+    const saved = await this.#send();
+    if (saved) this.#accept(saved);
   }
 
   /** The saved slot, or null when somebody else was faster: then both sides are shown. */
@@ -93,7 +84,6 @@ export class Editor {
 
   /** The form stays as it is, with the focus and what was typed while the answer was under way. */
   #accept(slot) {
-    if (!slot) return;
     this.#saved = slot;
     this.#form.forgetPassword();
     clearProblems(this.#form.node);

@@ -14,6 +14,7 @@ export class History {
   #id;
   #restored;
   #known = [];
+  #asked = 0;
 
   constructor(id, restored) {
     this.#id = id;
@@ -21,18 +22,22 @@ export class History {
     byId("older").addEventListener("click", () => this.#load(this.#known.at(-1).version));
   }
 
-  async refresh() {
-    this.#known = [];
-    await this.#load();
+  refresh() {
+    return this.#load();
   }
 
+  /** The newest, or those before a version. Who asks again no longer wants the first answer. */
   async #load(before) {
     const place = before ? `?before=${before}` : "";
+    const asked = (this.#asked += 1);
     try {
       const { versions, next_before: next } = await get(`/api/slots/${this.#id}/versions${place}`);
-      this.#known.push(...versions);
+      if (asked !== this.#asked) return;
+      this.#known = before ? [...this.#known, ...versions] : versions;
       byId("older").hidden = next === null;
-      byId("versions").replaceChildren(...this.#known.map((_one, index) => this.#entry(index)));
+      // What the last one changed is known with the one before it.
+      const shown = next === null ? this.#known : this.#known.slice(0, -1);
+      byId("versions").replaceChildren(...shown.map((_one, index) => this.#entry(index)));
     } catch (error) {
       toast(explain(error), "bad");
     }

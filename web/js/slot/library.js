@@ -21,6 +21,8 @@ export async function chooseTemplate() {
   };
   part(dialog, "close").onclick = () => dialog.close();
   part(dialog, "problem").textContent = "";
+  part(dialog, "tiles").replaceChildren();
+  part(dialog, "empty").hidden = true;
   dialog.showModal();
   await show(dialog, pick);
   if (!dialog.open) return chosen;

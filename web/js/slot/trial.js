@@ -28,15 +28,20 @@ export class Trial {
     this.#box = box;
     this.#form = form;
     this.#slot = slot;
-    this.#window = retried(() => get("/api/settings"));
     this.#compare = new Compare(part(box, "outcome"));
     this.#webcam = new Webcam(part(box, "video"));
-    takeFiles(box, ([photo]) => this.#run(photo));
     this.#on("camera", () => this.#openWebcam());
     this.#on("stop", () => this.#closeWebcam());
     this.#on("shoot", () => this.#shoot());
     this.#on("again", () => this.#see("drop"));
-    part(box, "choose").disabled = part(box, "camera").disabled = false;
+    this.#open();
+  }
+
+  /** Photos are taken once the house's window is known. */
+  async #open() {
+    this.#window = (await retried(() => get("/api/settings"))).sync_response_seconds;
+    takeFiles(this.#box, ([photo]) => this.#run(photo));
+    part(this.#box, "choose").disabled = part(this.#box, "camera").disabled = false;
   }
 
   #on(name, listener) {
@@ -68,6 +73,7 @@ export class Trial {
   }
 
   async #shoot() {
+    part(this.#box, "shoot").disabled = true;
     const photo = await this.#webcam.shoot();
     this.#closeWebcam();
     await this.#run(photo);
@@ -77,7 +83,7 @@ export class Trial {
     const fields = this.#form.read();
     const change = Object.fromEntries(TRIED.map((name) => [name, fields[name]]));
     const end = new AbortController();
-    const clock = this.#start(end, fields.sync_response_seconds ?? (await this.#window).sync_response_seconds);
+    const clock = this.#start(end, fields.sync_response_seconds ?? this.#window);
     try {
       const uploaded = () => this.#tell("busy", t("slot.trial.editing"));
       const shot = await sendTest(this.#slot.id, photo, change, { uploaded, signal: end.signal });
