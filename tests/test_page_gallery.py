@@ -144,7 +144,7 @@ def test_a_picture_that_comes_after_its_link_has_ended_is_not_shown(
     pictures.let_go()
     let_it_work(hall)
 
-    expect(hall.locator("#slides img")).to_have_count(0)
+    assert hall.locator("#slides img").count() == 0
 
 
 def test_a_link_that_ends_takes_the_pictures_from_the_screen(
