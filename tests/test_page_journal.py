@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from browser import PHONE, Person, barriers, look_again, wait_pictures
+from browser import CONTENT, PHONE, Held, Person, barriers, look_again, wait_pictures
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -49,6 +49,29 @@ def test_a_filter_stands_in_the_address_and_back_undoes_it(
     page.get_by_role("button", name="Reset").click()
     expect(page.locator("#rows tr")).to_have_count(2)
     assert page.url.endswith("/journal")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("/journal", "status", "failed"),
+        ("/statistics", "window", "3600"),
+        ("/audit", "action", "auth.logout"),
+    ],
+)
+def test_a_filter_works_from_the_moment_it_is_seen(
+    admin_browser: Person, path: str, name: str, value: str
+) -> None:
+    session = Held(admin_browser, "**/api/session")
+    page = admin_browser.open(path)
+    session.wait(page)
+
+    page.locator(f"[name={name}]").select_option(value)
+
+    assert page.url.endswith(f"{path}?{name}={value}")
+    session.let_go()
+    expect(page.locator(f"[name={name}]")).to_have_value(value)
+    page.wait_for_selector(CONTENT, state="attached")
 
 
 def test_the_journal_is_walked_page_by_page(admin_browser: Person, camera: Camera) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, ensure_account
-from browser import Held, Person, barriers, let_it_work
+from browser import Held, Person, barriers, let_it_work, look_again
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
 from rig import House
@@ -37,6 +37,7 @@ def test_an_admin_signs_in_by_keyboard_and_comes_to_where_the_way_led(stranger: 
 
 
 def test_signing_out_ends_the_session(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(401)
     page = admin_browser.open("/")
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/login")
@@ -44,6 +45,36 @@ def test_signing_out_ends_the_session(admin_browser: Person) -> None:
     page.goto("/")
 
     page.wait_for_url("**/login?next=%2F")
+
+
+def test_who_signs_out_is_not_led_back_by_what_the_page_asks_meanwhile(
+    admin_browser: Person,
+) -> None:
+    admin_browser.expect_refusal(401)
+    page = admin_browser.open("/")
+    answer = Held(admin_browser, "**/api/logout", answered=True)
+    page.get_by_role("button", name="Sign out").click()
+    answer.wait(page)
+    with page.expect_response(lambda told: told.status == 401):
+        look_again(page)
+    let_it_work(page)
+    assert page.url == f"{admin_browser.house.url}/"
+
+    answer.let_go()
+
+    page.wait_for_url("**/login")
+
+
+def test_signing_out_that_fails_says_so(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(503)
+    page = admin_browser.open("/")
+    away = {"failure_reason": "database_unavailable"}
+    page.route("**/api/logout", lambda route: route.fulfill(status=503, json=away))
+
+    page.get_by_role("button", name="Sign out").click()
+
+    expect(page.get_by_text("The database does not answer.")).to_be_visible()
+    assert page.url == f"{admin_browser.house.url}/"
 
 
 def test_a_wrong_password_is_told_at_the_field_and_can_be_typed_anew(stranger: Person) -> None:

@@ -18,6 +18,7 @@ export class ApiError extends Error {
 export class OfflineError extends Error {}
 
 let isTyping = () => false;
+let isLeaving = false;
 let sent = 0;
 let sentWhenOver = 0;
 
@@ -63,9 +64,21 @@ async function refusal(response) {
   return new ApiError(response.status, body, Number(response.headers.get("Retry-After")) || null);
 }
 
+/** Ends the session. From then on nothing that is refused for it leads anywhere. Raises as `request` does. */
+export async function signOut() {
+  isLeaving = true;
+  try {
+    await request("/api/logout", { method: "POST" });
+  } catch (error) {
+    isLeaving = false;
+    throw error;
+  }
+}
+
 /** The session is over: leads to the sign-in and back here, and never comes back itself. While something
  * is typed that would be lost by that, the page stays, its frame says why, and `error` is raised. */
 export function signInAgain(error) {
+  if (isLeaving) return new Promise(() => {});
   if (isTyping()) {
     sentWhenOver = sent;
     tellSession({ isOver: true });

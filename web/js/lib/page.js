@@ -3,6 +3,8 @@ import * as connection from "./connection.js";
 import { byId, icon, nameButton } from "./dom.js";
 import { has, language, loaded, t, translate } from "./i18n.js";
 import { retried } from "./poll.js";
+import { explain } from "./refusals.js";
+import { toast } from "./toast.js";
 
 const THEMES = ["auto", "light", "dark"];
 const ICONS = { auto: "auto", light: "sun", dark: "moon" };
@@ -50,8 +52,12 @@ function markPlace() {
 }
 
 async function signOut() {
-  await api.request("/api/logout", { method: "POST" });
-  location.assign("/login");
+  try {
+    await api.signOut();
+    location.assign("/login");
+  } catch (error) {
+    toast(explain(error), "bad");
+  }
 }
 
 /** The two switches in the corner: language and theme, kept in this browser. */

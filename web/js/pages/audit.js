@@ -1,7 +1,7 @@
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { keepInAddress, offerChoices } from "../lib/filter.js";
-import { has, t } from "../lib/i18n.js";
+import { has, loaded, t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
@@ -12,9 +12,9 @@ const SECONDS = 10;
 const ACTIONS = ["auth.login.failure", "auth.login.success", "auth.logout", "cleanup", "preflight", "result.delete",
   "settings.change", "share.add", "share.revoke", "slot.change", "slot.restore", "template.add", "template.remove"];
 
-const session = readyForAdmin();
+readyForAdmin();
 const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
-await session;
+await loaded;
 offerChoices("action", ACTIONS, (action) => nameOf("action", action));
 keepInAddress(byId("filters"), ask);
 

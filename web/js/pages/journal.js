@@ -1,6 +1,6 @@
 import { get } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
-import { t } from "../lib/i18n.js";
+import { loaded, t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
@@ -12,9 +12,9 @@ const PLACES = ["older_than", "newer_than"];
 
 let known = null;
 
-const session = readyForAdmin();
+readyForAdmin();
 const refresh = poll({ load: ask, show, fail: showTrouble, seconds: SECONDS });
-await session;
+await loaded;
 offerFilters(load);
 
 async function ask() {

@@ -1,7 +1,7 @@
 import { get } from "../lib/api.js";
 import { byId, el } from "../lib/dom.js";
 import { keepInAddress } from "../lib/filter.js";
-import { t } from "../lib/i18n.js";
+import { loaded, t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
@@ -12,9 +12,9 @@ const SECONDS = 10;
 const WINDOWS = { 300: "5m", 3600: "1h", 10800: "3h", 86400: "1d", 604800: "7d", 2592000: "30d" };
 const USUAL = "86400";
 
-const session = readyForAdmin();
+readyForAdmin();
 const refresh = poll({ load, show, fail: showTrouble, seconds: SECONDS });
-await session;
+await loaded;
 byId("window").append(...Object.entries(WINDOWS).map(([value, name]) => el("option", { value }, t(`statistics.last.${name}`))));
 keepInAddress(byId("filters"), refresh, { toField: (name, value) => (name === "window" ? known(value) : value) });
 
