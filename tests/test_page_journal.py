@@ -1,9 +1,10 @@
 """The journal, one shot's story and the audit as admins see them."""
 
+import re
 from collections.abc import Callable
 
 import pytest
-from browser import CONTENT, PHONE, Held, Person, barriers, look_again, wait_pictures
+from browser import CONTENT, PHONE, Held, Person, barriers, let_it_work, look_again, wait_pictures
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -124,6 +125,7 @@ def test_a_shots_story_follows_its_picture_to_its_end(
     admin_browser.context.clock.install()
     page = admin_browser.open(f"/journal/{job_id}")
     expect(page.get_by_text("Kept until")).to_be_visible()
+    expect(page.locator("#qr")).to_have_attribute("src", re.compile("^blob:"))
     wait_pictures(page)
     execute("update media_object set expires_at = now() where job_id = %s", job_id)
 
@@ -131,6 +133,27 @@ def test_a_shots_story_follows_its_picture_to_its_end(
 
     expect(page.get_by_text("The picture was kept for its time and is gone.")).to_be_visible()
     expect(page.locator("#picture")).to_be_hidden()
+
+
+def test_a_code_that_is_refused_is_not_asked_for_again(
+    admin_browser: Person, camera: Camera, execute: Callable[..., int]
+) -> None:
+    admin_browser.expect_refusal(410)
+    job_id = camera.shoot().headers["x-job-id"]
+    admin_browser.context.clock.install()
+    code = Held(admin_browser, "**/qr")
+    page = admin_browser.open(f"/journal/{job_id}")
+    code.wait(page)
+    wait_pictures(page)
+    execute("update media_object set expires_at = now() where job_id = %s", job_id)
+
+    with page.expect_response(lambda told: told.status == 410):
+        code.let_go()
+    page.clock.run_for(10_000)
+    let_it_work(page)
+
+    assert code.count == 1
+    expect(page.locator("#qr")).to_be_hidden()
 
 
 def test_a_shots_story_tells_its_picture_its_calls_and_its_device(

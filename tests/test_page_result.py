@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import PHONE, Person, barriers, look_again
+from browser import PHONE, Held, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
@@ -16,9 +16,9 @@ from rig import House, Sandbox, until
 pytestmark = pytest.mark.browser
 
 Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
 
 NOBODYS_JOB = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
+KEPT_HOURS = 72
 SHARE = """
     window.shared = [];
     navigator.canShare = ({files}) => files.every((file) => file.size > 0);
@@ -102,17 +102,20 @@ def test_the_picture_is_shared_as_a_file_and_saved(make_person: MakePerson, came
 
 
 def test_a_picture_ends_on_its_second_under_the_readers_eyes(
-    make_person: MakePerson, camera: Camera, execute: Execute
+    make_person: MakePerson, camera: Camera
 ) -> None:
-    shot = camera.shoot()
-    execute("update media_object set expires_at = now() + interval '4 s' where kind = 'result'")
-    page = make_person().open(shot.headers["x-page-url"])
+    """By the reader's own clock: the house is not asked again for it."""
+    guest = make_person()
+    guest.context.clock.install()
+    page = guest.open(camera.shoot().headers["x-page-url"])
     picture_is_there(page)
     expect(page.get_by_text("Kept until")).to_be_visible()
+    asked = Held(guest, "**/api/jobs/*")
 
-    expect(page.get_by_role("heading", name="This photo was kept for its time")).to_be_visible(
-        timeout=10_000
-    )
+    page.clock.fast_forward((KEPT_HOURS * 3600 + 1) * 1000)
+
+    expect(page.get_by_role("heading", name="This photo was kept for its time")).to_be_visible()
+    asked.let_go()
     expect(page.get_by_role("img", name="Your edited photo")).to_be_hidden()
     assert barriers(page) == []
 
@@ -137,11 +140,13 @@ def test_a_page_that_has_no_picture_says_why(
 def test_a_picture_that_is_being_made_appears_by_itself(
     make_person: MakePerson, camera: Camera, sandbox: Sandbox, rows: Rows
 ) -> None:
-    sandbox.dial(latency_s=3.0)
+    sandbox.dial(latency_s=5.0)
+    guest = make_person()
+    guest.open("/login")
     with ThreadPoolExecutor() as threads:
         shot = threads.submit(camera.shoot)
         [pending] = until(lambda: rows("select id from job_history"), "a shot that runs")
-        page = make_person().open(f"/r/{pending['id']}")
+        page = guest.open(f"/r/{pending['id']}")
         expect(page.get_by_role("heading", name="Your photo is being made")).to_be_visible()
         assert shot.result().status_code == 200
 

@@ -1,6 +1,7 @@
+import { ApiError } from "../lib/api.js";
 import { byId } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { retried } from "../lib/poll.js";
+import { settled } from "../lib/poll.js";
 import { dateTime } from "../lib/time.js";
 import { drawnCode } from "../parts/code.js";
 import { copyOnClick } from "../parts/copy.js";
@@ -32,7 +33,9 @@ async function showGuest(id, address) {
   byId("page").href = address;
   copyOnClick(byId("copy-page"), address);
   byId("qr").alt = t("job.qr");
-  byId("qr").src = await retried(() => drawnCode(id, new URL(address).hash.slice(1)));
+  const code = await settled(() => drawnCode(id, new URL(address).hash.slice(1)));
+  byId("qr").hidden = code instanceof ApiError;
+  if (!byId("qr").hidden) byId("qr").src = code;
 }
 
 const isOver = (job) => job.result_cleaned_at || new Date(job.result_expires_at) <= Date.now();
