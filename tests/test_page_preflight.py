@@ -64,10 +64,14 @@ def test_a_second_click_is_no_second_order(
     page.get_by_role("button", name="Check with photos").dblclick()
     slots.wait(page)
     slots.let_go()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Check with photos")).to_be_focused()
+    page.keyboard.press("Enter")
     page.get_by_role("button", name="Take them").click()
 
     expect(page.get_by_text("1 order at the providers")).to_be_visible()
-    assert slots.count == 1
+    assert slots.count == 2
     assert len(sandbox.calls(action="generate")) == 1
 
 

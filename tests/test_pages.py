@@ -244,6 +244,20 @@ def test_a_page_says_why_it_is_empty_and_fills_when_that_has_passed(
 
 
 @pytest.mark.browser
+def test_a_page_that_has_asked_too_often_asks_again(admin_browser: Person) -> None:
+    admin_browser.expect_refusal(429)
+    busy = {"failure_reason": "rate_limited"}
+    admin_browser.context.route(
+        "**/api/providers", lambda route: route.fulfill(status=429, json=busy), times=1
+    )
+
+    page = admin_browser.open("/slots/slot-001")
+
+    expect(page.locator("#slot")).to_be_visible()
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("path", ["/journal", "/slots/slot-001"])
 def test_a_page_that_has_no_words_yet_says_nothing(make_person: MakePerson, path: str) -> None:
     person = make_person().sign_in()

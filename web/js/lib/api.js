@@ -12,6 +12,11 @@ export class ApiError extends Error {
     this.jobId = body.job_id;
     this.retryAfter = retryAfter;
   }
+
+  /** Whether to ask again as before cannot help. */
+  get isFinal() {
+    return this.status < 500 && this.status !== 429;
+  }
 }
 
 /** The house could not be reached at all. */

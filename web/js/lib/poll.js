@@ -52,7 +52,7 @@ export function poll({ load, show, fail, seconds }) {
  * and `fail` is told of it. */
 export function settled(load, fail) {
   const known = (error) => {
-    if (error instanceof ApiError && error.status < 500) return error;
+    if (error instanceof ApiError && error.isFinal) return error;
     throw error;
   };
   return retried(() => load().catch(known), fail);

@@ -44,8 +44,7 @@ function say(what) {
 }
 
 function fail(error) {
-  const isOver = error instanceof ApiError && error.status < 500 && error.status !== 429;
-  if (isOver) return end();
+  if (error instanceof ApiError && error.isFinal) return end();
   showTrouble(error);
 }
 

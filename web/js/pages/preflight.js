@@ -8,6 +8,7 @@ import { showFinding, showPlan } from "../preflight/findings.js";
 import { showLight, showProgress, showRest } from "../preflight/light.js";
 import { activeSlots, run } from "../preflight/run.js";
 
+let isAsking = false;
 let planned = 0;
 let found = 0;
 
@@ -16,9 +17,10 @@ byId("paid").addEventListener("click", askFirst);
 await readyForAdmin();
 
 async function askFirst() {
-  setBusy(true);
+  if (isAsking) return;
+  isAsking = true;
   const count = await activeSlots().catch(tell);
-  setBusy(false);
+  isAsking = false;
   if (count === undefined) return;
   const asked = {
     title: t("preflight.ask_title", { count }),

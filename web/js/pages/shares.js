@@ -5,7 +5,7 @@ import { readyForAdmin } from "../lib/page.js";
 import { poll } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
 import { showCode } from "../shares/code.js";
-import { offerChoices, takeOrders } from "../shares/form.js";
+import { openForm, takeOrders } from "../shares/form.js";
 import { showShares } from "../shares/list.js";
 
 const SECONDS = 30;
@@ -27,7 +27,7 @@ async function load() {
 
 function show({ shares, names }) {
   byId("trouble").hidden = true;
-  offerChoices(names);
+  openForm(names);
   showShares(shares, names, refresh);
 }
 

@@ -47,7 +47,7 @@ function wait() {
 
 /** A passing fault is the corner's business; a link that ended ends the show. */
 function fail(error) {
-  if (!(error instanceof ApiError) || error.status >= 500 || error.status === 429) return;
+  if (!(error instanceof ApiError && error.isFinal)) return;
   reel.keep([]);
   clearStage();
   byId("code").hidden = true;

@@ -88,7 +88,6 @@ export class SettingsForm {
     return [...given, ...typed];
   }
 
-
   /** Shown until it is saved: somebody has to write it down. */
   #generate() {
     const bytes = crypto.getRandomValues(new Uint8Array(12));

@@ -17,9 +17,9 @@ export function takeOrders(made) {
   });
 }
 
-/** What a link may open, everything or one of the slots `[id, name]`, and how long. Once; from then on
- * the choice is the reader's. */
-export function offerChoices(names) {
+/** Lets the form be sent, with what a link may open, everything or one of the slots `[id, name]`, and for
+ * how long. Once; from then on the choice is the reader's. */
+export function openForm(names) {
   const { slot_id: slots, hours } = form.elements;
   if (hours.options.length > 0) return;
   slots.append(...[...names].map(([id, name]) => el("option", { value: id }, `${name} (${id})`)));
