@@ -25,6 +25,7 @@ from playwright.sync_api import Browser
 from rig import SERVICE, House, Sandbox, until
 from tables import Tables, new_database
 
+from service.accounts import KEYS_FILE
 from service.crypto import hash_password
 from service.db import Database, open_database
 from service.media import MARK
@@ -187,8 +188,14 @@ def _house(_start_house: StartHouse) -> Iterator[House]:
 
 
 @pytest.fixture
-def house(_house: House, tables: Tables, sandbox: Sandbox) -> House:
-    """The service of the run: no shot taken yet, nothing on its disk."""
+def forget_keys(_home: Path) -> None:
+    """No provider key was set in the settings: they outlive a house."""
+    (_home / "secrets" / KEYS_FILE).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def house(_house: House, tables: Tables, sandbox: Sandbox, forget_keys: None) -> House:
+    """The service of the run: no shot taken yet, nothing on its disk, keys by its environment."""
     assert _house.is_running, f"a test before this one ended it:\n{_house.output[-3000:]}"
     _empty(_house.media_root)
     _house.forget_log()
@@ -200,6 +207,7 @@ def make_house(
     _start_house: StartHouse,
     tables: Tables,
     sandbox: Sandbox,
+    forget_keys: None,
     _home: Path,
 ) -> Iterator[MakeHouse]:
     """See `MakeHouse`; they are stopped after the test."""

@@ -5,7 +5,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,14 +24,7 @@ NEW_PASSWORD = "everybody's new one"
 
 
 @pytest.fixture
-def forget_keys(_home: Path) -> Iterator[None]:
-    """Keys in the secrets outlive a house; they do not outlive the test."""
-    yield
-    (_home / "secrets" / "provider_keys.json").unlink(missing_ok=True)
-
-
-@pytest.fixture
-def admin(house: House, forget_keys: None) -> Iterator[Admin]:
+def admin(house: House) -> Iterator[Admin]:
     with signed_in(house) as admin:
         yield admin
 
@@ -103,9 +95,7 @@ def test_one_providers_limit_leaves_the_others(admin: Admin) -> None:
     assert after["provider_max_in_flight"] == {"gemini": 3, "openai": 60, "turbotext": 8}
 
 
-def test_a_change_holds_at_once_in_every_process(
-    make_house: MakeHouse, forget_keys: None, sandbox: Sandbox
-) -> None:
+def test_a_change_holds_at_once_in_every_process(make_house: MakeHouse, sandbox: Sandbox) -> None:
     here, there = make_house(), make_house()
     camera = Camera(there.url)
     with sign_in(here) as admin, Admin(there, admin.token) as same_admin:
@@ -134,9 +124,7 @@ def test_an_ingest_password_opens_every_slot(admin: Admin, camera: Camera, rows:
     assert after["changes"]["ingest_password"]["updated_by"] == ADMIN
 
 
-def test_a_provider_key_is_in_force_at_once_everywhere(
-    make_house: MakeHouse, forget_keys: None
-) -> None:
+def test_a_provider_key_is_in_force_at_once_everywhere(make_house: MakeHouse) -> None:
     houses = make_house(), make_house(GEMINI_API_KEY=None)
     cameras = [Camera(house.url) for house in houses]
     assert [camera.shoot().status_code for camera in cameras] == [200, 503]
@@ -333,9 +321,7 @@ def test_providers_describe_their_operations(admin: Admin) -> None:
     assert all(name in schema for name in ("prompt", "aspect_ratio", "maxLength", "image_size"))
 
 
-def test_a_provider_without_a_key_is_not_configured(
-    make_house: MakeHouse, forget_keys: None
-) -> None:
+def test_a_provider_without_a_key_is_not_configured(make_house: MakeHouse) -> None:
     with sign_in(make_house(GEMINI_API_KEY=None)) as admin:
         told = {one["name"]: one for one in admin.get("/api/providers").json()["providers"]}
         assert (told["gemini"]["configured"], told["gemini"]["key_source"]) == (False, None)

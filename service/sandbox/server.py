@@ -7,6 +7,9 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SHUTDOWN_S = 1
+# Longer than the service keeps an idle connection (5 s, httpx), as with every provider: nothing is
+# sent into one that is just being closed.
+KEEP_ALIVE_S = 75
 
 
 class OpenProtocol(HttpToolsProtocol):
@@ -42,6 +45,7 @@ def run(app: Starlette, host: str, port: int) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     Server(config).run()
