@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from admin import ADMIN, ADMIN_PASSWORD, ensure_account
@@ -165,13 +166,13 @@ class Held:
 
     def _hold(self, route: Route) -> None:
         self.count += 1
-        if not self._is_holding:
-            route.continue_()
-        elif self._answered:
-            answer = route.fetch()
-            self._waiting.append(lambda: route.fulfill(response=answer))
+        go_on: Callable[[], None] = route.continue_
+        if self._is_holding and self._answered:
+            go_on = partial(route.fulfill, response=route.fetch())
+        if self._is_holding:
+            self._waiting.append(go_on)
         else:
-            self._waiting.append(route.continue_)
+            go_on()
 
 
 def look_again(page: Page) -> None:
