@@ -6,12 +6,15 @@ import { showDifferences } from "./diff.js";
 
 /** Wires a form that is saved as a whole: `changed` is called with every key, `save` on its button and
  * on Ctrl+S, once at a time, `discard` on the other button. What `isChanged` and not saved is not left
- * unasked, nor for the sign-in. Gives a function that brings the two buttons up to date. */
+ * unasked, nor for the sign-in. Gives a function that brings the two buttons up to date and tells
+ * whether it `isChanged`. */
 export function wire(form, { changed, save, discard, isChanged }) {
   let isSaving = false;
 
   function update() {
-    byId("save").disabled = byId("discard").disabled = isSaving || !isChanged();
+    const hasChanged = isChanged();
+    byId("save").disabled = byId("discard").disabled = isSaving || !hasChanged;
+    return hasChanged;
   }
 
   async function saveOnce() {

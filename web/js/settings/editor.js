@@ -48,8 +48,7 @@ export class SettingsEditor {
   }
 
   #changed() {
-    this.#update();
-    byId("state").textContent = this.#isChanged() ? t("slot.unsaved") : "";
+    byId("state").textContent = this.#update() ? t("slot.unsaved") : "";
   }
 
   async #save() {

@@ -56,8 +56,7 @@ export class Editor {
   }
 
   #changed() {
-    const isChanged = this.#isChanged();
-    this.#update();
+    const isChanged = this.#update();
     const { version } = this.#saved;
     byId("state").textContent = isChanged ? t("slot.unsaved") : t("slot.version", { version });
     if (isChanged) this.#draft.keep(version, this.#form.read());
