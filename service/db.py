@@ -33,9 +33,13 @@ SESSION_SETTINGS = {
 _STATEMENT = re.compile(r"^-- name: (?P<name>\w+)\n(?P<text>.*?)(?=^-- name: |\Z)", re.M | re.S)
 _WRITES = re.compile(r"^\s*(insert|update|delete)\b|\b(insert into|delete from|for update)\b", re.M)
 
+# Raised for a connection that has heard the server's farewell and not yet its end
+# (https://github.com/MagicStack/asyncpg/issues/1069).
+OUT_OF_STEP = asyncpg.InternalClientError
 AWAY = (
     OSError,
     TimeoutError,
+    OUT_OF_STEP,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
@@ -47,6 +51,7 @@ AWAY = (
     asyncpg.PostgresSystemError,
 )
 BROKEN_CONNECTION = (
+    OUT_OF_STEP,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -237,10 +242,11 @@ async def open_session(url: str, on_end: Callable[[], None]) -> AsyncIterator[Se
 @contextmanager
 def _no_waiting_for(connection: Any) -> Iterator[None]:
     """A statement that is given up ends its connection: handed back to the pool, it would be waited
-    for until the server has confirmed the cancel, and a silent server never does."""
+    for until the server has confirmed the cancel, and a silent server never does. A connection out
+    of step is of no use to the next one either."""
     try:
         yield
-    except (TimeoutError, asyncio.CancelledError):
+    except (TimeoutError, asyncio.CancelledError, OUT_OF_STEP):
         connection.terminate()
         raise
 
