@@ -119,11 +119,21 @@ class Person:
     def go_offline(self) -> None:
         """Pull the cable; that requests fail from now on is part of the test."""
         self._expected.add("INTERNET_DISCONNECTED")
-        self._context.set_offline(True)
+        self._switch(is_offline=True)
 
     def come_back(self) -> None:
         """Plug it in again."""
-        self._context.set_offline(False)
+        self._switch(is_offline=False)
+
+    def _switch(self, *, is_offline: bool) -> None:
+        """Every page is told, as browsers do: on a machine that has no network at all Chromium sees
+        no difference and says nothing."""
+        was = [page.evaluate("navigator.onLine") for page in self._context.pages]
+        self._context.set_offline(is_offline)
+        event = "offline" if is_offline else "online"
+        for page, was_online in zip(self._context.pages, was, strict=True):
+            if page.evaluate("navigator.onLine") is was_online:
+                page.evaluate("name => window.dispatchEvent(new Event(name))", event)
 
     def leave(self) -> None:
         """Close every tab. Fails with whatever a page complained of."""

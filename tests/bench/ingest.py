@@ -14,11 +14,10 @@ from pathlib import Path
 
 import httpx
 import photos
-import psutil
 from camera import Camera
 from figures import Figure
 from load import SLOTS, Answer, at_once, in_parallel, run, shoot
-from rig import House, Program
+from rig import House
 from stage import Floor, Stage
 
 LATENCY_SECONDS = 0.2
@@ -105,7 +104,7 @@ def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterat
     straight through and lets others wait, so its median says little about its work."""
     seconds: dict[str, list[float]] = {house.url: [], floor.url: []}
     spent = {house.url: 0.0, floor.url: 0.0}
-    busy = {house.url: -_cpu_seconds(house), floor.url: -_cpu_seconds(floor)}
+    busy = {house.url: -house.cpu_seconds, floor.url: -floor.cpu_seconds}
     for _ in range(size.rounds):
         for url, taken in seconds.items():
             started = time.perf_counter()
@@ -120,8 +119,8 @@ def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterat
     shots = size.rounds * size.shots_a_round
     yield Figure(
         name=f"processor time a shot, {PARALLEL} in parallel",
-        value=(busy[house.url] + _cpu_seconds(house)) / shots * 1000,
-        floor=(busy[floor.url] + _cpu_seconds(floor)) / shots * 1000,
+        value=(busy[house.url] + house.cpu_seconds) / shots * 1000,
+        floor=(busy[floor.url] + floor.cpu_seconds) / shots * 1000,
         unit="ms",
         limit=ADDED_RATIO,
         how="the same rounds, of the process itself; PostgreSQL's comes on top",
@@ -135,11 +134,6 @@ def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterat
         at_most=False,
         how="the same rounds",
     )
-
-
-def _cpu_seconds(program: Program) -> float:
-    times = psutil.Process(program.pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def _added(
