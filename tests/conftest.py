@@ -31,6 +31,8 @@ from service.db import Database, open_database
 from service.media import MARK
 
 SETTLED_SECONDS = 10
+# What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the houses.
+OUR_POOL = "a test of photoslot"
 LOG_LINES = 30
 
 guard.install()
@@ -138,7 +140,7 @@ def slot(tables: Tables) -> Callable[..., None]:
 @pytest.fixture
 async def db(anyio_backend: str, tables: Tables) -> AsyncIterator[Database]:
     """The service's own pool on the run's database, for asynchronous tests."""
-    async with open_database(tables.url, size=4) as database:
+    async with open_database(tables.url, size=4, application_name=OUR_POOL) as database:
         yield database
 
 

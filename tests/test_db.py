@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
+from conftest import OUR_POOL
 from psycopg.conninfo import conninfo_to_dict
 from rig import STALL_SECONDS, free_port, until
 from tables import Tables
@@ -22,9 +23,13 @@ pytestmark = pytest.mark.anyio
 Rows = Callable[..., list[dict[str, Any]]]
 
 AWAY_SECONDS = 2.0 + STALL_SECONDS
-LOOK = ("slot_for_ingest", "slot-001", b"subject", 72)
 # After so many the loop has read all that has arrived.
 TURNS = 6
+# Of `db` alone: the house of the run has its own in the same database.
+OUR_CONNECTIONS = (
+    "select pid from pg_stat_activity where application_name = %s and datname = current_database()"
+)
+LOOK = ("slot_for_ingest", "slot-001", b"subject", 72)
 COUNT_A_FAILURE = ("throttle_count", b"subject", 20, 60.0, 60.0)
 
 
@@ -37,12 +42,9 @@ def locked(url: str, table: str) -> Iterator[None]:
 
 
 def waiting_backend(tables: Tables) -> int:
-    """The service's connection that waits for a lock, once there is one."""
-    query = (
-        "select pid from pg_stat_activity where application_name = 'photoslot'"
-        " and datname = current_database() and wait_event_type = 'Lock'"
-    )
-    found: int = until(lambda: tables.rows(query), "a statement waits for the lock")[0]["pid"]
+    """The connection of `db` that waits for a lock, once there is one."""
+    query = f"{OUR_CONNECTIONS} and wait_event_type = 'Lock'"
+    found: int = until(lambda: tables.rows(query, OUR_POOL), "a statement waits")[0]["pid"]
     return found
 
 
@@ -51,11 +53,10 @@ def terminate(tables: Tables, pid: int) -> None:
 
 
 def end_all_connections(tables: Tables) -> int:
-    ended = tables.rows(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
-        " where application_name = 'photoslot' and datname = current_database()"
-    )
-    return len(ended)
+    pids = [row["pid"] for row in tables.rows(OUR_CONNECTIONS, OUR_POOL)]
+    for pid in pids:
+        terminate(tables, pid)
+    return len(pids)
 
 
 async def hear_of_it(turns: int) -> None:
@@ -246,7 +247,10 @@ async def test_a_database_that_is_not_there_is_unavailable(database_url: str) ->
 
 
 async def test_the_server_goes_away_under_an_open_pool(tables: Tables) -> None:
-    async with proxy(tables.url) as (url, server), open_database(url, size=2) as db:
+    async with (
+        proxy(tables.url) as (url, server),
+        open_database(url, size=2, application_name=OUR_POOL) as db,
+    ):
         assert await db.value(*LOOK) == "slot-001"
         server.close()
         end_all_connections(tables)
