@@ -295,6 +295,31 @@ def test_of_many_retries_at_once_one_is_taken_and_the_others_join_it(
     assert filed(rows) == {("pending", None): 1}
 
 
+async def test_a_claim_made_again_after_its_answer_was_lost_is_still_its_own(
+    db: Database, worker: int, rows: Rows
+) -> None:
+    job = new_job(await slot_of(db), worker, idempotency_key=KEY)
+    first = await queries.job_claim(db, job)
+
+    assert await queries.job_claim(db, job) == first
+    assert first == Claim("claimed", job.id, place=1)
+    assert rows("select status from job_history") == [{"status": "pending"}]
+
+
+async def test_a_claim_made_again_that_cannot_know_what_it_said_is_given_up(
+    db: Database, worker: int, slot: ChangeSlot, rows: Rows
+) -> None:
+    without_a_key = new_job(await slot_of(db), worker)
+    slot("slot-002", fallback={"provider": "openai", "operation": "image_edit", "settings": {}})
+    of_two_plans = new_job(await slot_of(db, "slot-002"), worker, idempotency_key=KEY)
+
+    for job in (without_a_key, of_two_plans):
+        assert (await queries.job_claim(db, job)).outcome == "claimed"
+        with pytest.raises(DatabaseUnavailable, match="does not answer"):
+            await queries.job_claim(db, job)
+    assert rows("select count(*) as jobs from job_history") == [{"jobs": 2}]
+
+
 async def test_a_claimed_shot_is_pending_and_its_source_is_known(
     db: Database, worker: int, rows: Rows
 ) -> None:

@@ -6,13 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from service.db import Database, Runner, Session
+from service.errors import DatabaseUnavailable
 from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
 
 # A job is given up this long after its window, and not before PostgreSQL was up for a while.
 INTERRUPT_GRACE_SECONDS = 5.0
 SETTLED_SECONDS = 10.0
+ANSWER_LOST = "the claim was made, and its answer was lost with the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +69,34 @@ class Claim:
 
 
 async def job_claim(db: Database, job: NewJob) -> Claim:
-    """Take a shot in under its limits, right under any number of processes."""
+    """Take a shot in under its limits, right under any number of processes.
+
+    When the connection breaks before the answer is heard, the claim is made again and may meet
+    itself. Raises `DatabaseUnavailable` when nobody knows any more what it said."""
     slot = job.slot
-    row = await db.one(
-        "job_claim",
-        *(job.id, slot.id, slot.version, job.source),
-        [one.provider for one in job.candidates],
-        [one.operation for one in job.candidates],
-        [one.model for one in job.candidates],
-        [one.limit for one in job.candidates],
-        *(job.created_at, job.deadline_at, job.client_address, job.device),
-        *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
-        *(job.source_width, job.source_height, job.upload_ms),
-        *(slot.max_in_flight, slot.daily_limit, job.timezone),
-        *(job.path, job.stale_at, job.worker, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
-    )
+    try:
+        row = await db.one(
+            "job_claim",
+            *(job.id, slot.id, slot.version, job.source),
+            [one.provider for one in job.candidates],
+            [one.operation for one in job.candidates],
+            [one.model for one in job.candidates],
+            [one.limit for one in job.candidates],
+            *(job.created_at, job.deadline_at, job.client_address, job.device),
+            *(job.idempotency_key, job.source_sha256, job.source_mime, job.source_bytes),
+            *(job.source_width, job.source_height, job.upload_ms),
+            *(slot.max_in_flight, slot.daily_limit, job.timezone),
+            *(job.path, job.stale_at, job.worker, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise DatabaseUnavailable(private=ANSWER_LOST) from error
     assert row is not None
-    return Claim(**row)
+    claim = Claim(**row)
+    if (claim.outcome, claim.job_id) != ("joined", job.id):
+        return claim
+    if len(job.candidates) > 1:
+        raise DatabaseUnavailable(private=ANSWER_LOST)
+    return Claim("claimed", job.id, place=1)
 
 
 async def job_move(
