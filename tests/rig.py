@@ -23,8 +23,6 @@ SERVICE = ("-m", "service")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
-# What a busy machine may add to a time that is promised: bin/bench measures how close we come.
-STALL_SECONDS = 3.0
 # Below the ports Linux, macOS and Windows give to whoever connects.
 FIRST_PORT, LAST_PORT = 20_000, 32_000
 MOST_WORKERS = 16

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from camera import Camera
 from conftest import MakeHouse
-from rig import STALL_SECONDS, House, Sandbox
+from rig import House, Sandbox
 
 from service.errors import (
     ProviderBadResponse,
@@ -27,6 +27,8 @@ Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
 Slot = Callable[..., None]
 MODEL = "gemini-nano-banana-2.1"
+# What a busy machine was seen to add to two connects of 2 s, and a little more.
+BUSY_SECONDS = 3.0
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_a_provider_that_is_not_reached_is_given_up_within_five_seconds(
             503,
             "provider_unavailable",
         )
-        assert answer.elapsed.total_seconds() < 5 + STALL_SECONDS
+        assert answer.elapsed.total_seconds() < 5 + BUSY_SECONDS
     assert reached.status_code == saved.status_code == 200
     assert saved.headers["x-provider"] == "openai"
     stored = rows("select * from job_history where status = 'failed' order by created_at")

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from conftest import OUR_POOL
 from psycopg.conninfo import conninfo_to_dict
-from rig import STALL_SECONDS, free_port, until
+from rig import free_port, until
 from tables import Tables
 
 from service.db import Database, load_statements, open_database
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.anyio
 
 Rows = Callable[..., list[dict[str, Any]]]
 
-AWAY_SECONDS = 2.0 + STALL_SECONDS
+# Two seconds are promised; a busy machine gets a little more.
+AWAY_SECONDS = 2.5
 # After so many the loop has read all that has arrived.
 TURNS = 6
 # Of `db` alone: the house of the run has its own in the same database.

@@ -9,7 +9,7 @@ import photos
 import psycopg
 import pytest
 from camera import Camera
-from rig import STALL_SECONDS, Sandbox, until
+from rig import Sandbox, until
 from tables import Tables
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -126,13 +126,13 @@ def test_both_plans_share_one_window(
     saved, late, kept = answers
 
     assert (saved.status, late.status, kept.status) == (200, 504, 502)
-    assert -0.05 < late.seconds - (WINDOW_SECONDS - 1) < STALL_SECONDS
+    assert -0.05 < late.seconds - (WINDOW_SECONDS - 1) < 0.5
     stored = rows("select * from job_history order by slot_id")
     assert outcomes(stored[0]) == [(FIRST, "provider_timeout"), (SECOND, "ok")]
     first = stored[0]["attempts"][0]
     assert first["maybe_billed"] is True
-    assert first["details"].startswith("cut off after ")
-    assert FIRST_SHARE_MS - 1000 < first["ms"] < FIRST_SHARE_MS + STALL_SECONDS * 1000
+    assert first["details"].startswith("cut off after 3.")
+    assert FIRST_SHARE_MS - 1000 < first["ms"] <= FIRST_SHARE_MS + 100
     assert outcomes(stored[1]) == [(FIRST, "provider_timeout"), (SECOND, "provider_timeout")]
     assert (stored[1]["status"], stored[1]["failure_reason"]) == ("timeout", "provider_timeout")
     assert outcomes(stored[2]) == [(FIRST, "provider_error")]

@@ -18,7 +18,7 @@ import pytest
 from camera import Answer, Camera, breeze_fields
 from conftest import MakeHouse
 from psycopg.conninfo import conninfo_to_dict
-from rig import STALL_SECONDS, House, Sandbox, until
+from rig import House, Sandbox, until
 from tables import Tables
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -31,6 +31,8 @@ CONNECTED = (
     " where application_name = 'photoslot' and datname = current_database()"
 )
 WINDOW_SECONDS = 10
+# What a busy machine may add between this camera's clock and the service's.
+LATE_SECONDS = 1.0
 AWAY_SECONDS = 2.0
 SLOW_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
@@ -234,7 +236,7 @@ def test_a_process_that_starts_leaves_the_shots_of_a_living_one_alone(
     disk: Disk,
 ) -> None:
     first = make_house()
-    sandbox.dial(latency_s=2 + STALL_SECONDS)
+    sandbox.dial(latency_s=5)
     running = shoot_all(threads, first, 3)
     wait_pending(rows, 3)
     make_house()
@@ -420,11 +422,11 @@ def test_without_the_database_a_shot_is_refused_before_its_body_until_it_is_back
         assert int(answer.headers["retry-after"]) > 0
         assert wire.interim == []
         seconds.append(answer.seconds)
-    assert max(seconds) < AWAY_SECONDS + STALL_SECONDS
+    assert max(seconds) < AWAY_SECONDS
     wait_health(house, status=503, database="database_unavailable")
 
     line.mend()
-    until(lambda: camera.shoot().status_code == 200, "shots are taken again")
+    until(lambda: camera.shoot().status_code == 200, "shots are taken again", 5)
     wait_health(house, status=200)
     assert outcomes(rows) == [("done", None)] * 2
     assert len(sandbox.calls()) == 2
@@ -477,10 +479,10 @@ def test_a_picture_is_handed_out_although_the_database_died_while_it_was_made(
         assert answer.status_code == 200
         assert answer.headers["x-result-stored"] == "no"
         assert answer.headers["content-type"] == "image/jpeg"
-        assert seconds < WINDOW_SECONDS + STALL_SECONDS
+        assert seconds < WINDOW_SECONDS + LATE_SECONDS
     for house in houses:
         assert house.is_running
-        assert house.wait_log("shot", status=200)["delivered"]
+        assert house.wait_log("shot")["ms"] < WINDOW_SECONDS * 1000
     assert disk("temp") == []
 
 
