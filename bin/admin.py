@@ -12,15 +12,15 @@ import re
 import sys
 
 from service import queries
-from service.accounts import Admins
 from service.config import (
     ConfigError,
     database_url_from_environment,
     secrets_dir_from_environment,
 )
 from service.crypto import hash_password
-from service.db import open_database
 from service.errors import PhotoslotError
+from service.storage.accounts import Admins
+from service.storage.database import open_database
 
 USERNAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
 MIN_PASSWORD = 8

@@ -22,14 +22,14 @@ import msgspec
 
 from service import config as configuration
 from service import queries
-from service.cleaning import Cleaned, Cleaner, clean, due
 from service.config import Config, ConfigError
-from service.db import open_database, open_session
 from service.errors import PhotoslotError
-from service.media import Media
-from service.schema import misfit
-from service.telemetry import set_up_logging
+from service.logs import set_up_logging
+from service.storage.database import open_database, open_session
+from service.storage.media import Media
+from service.storage.schema import misfit
 from service.threads import Threads
+from service.upkeep.cleanup import Cleaned, Cleaner, clean, due
 
 LANES = 2
 # Nobody waits for it: a batch may take its time, and the disk need not be told of each.

@@ -29,10 +29,10 @@ from children import Child, ChildDied, child, first_to_end, follow
 from devhome import HOST, DevHome, Refused, Settings
 
 from service import queries
-from service.accounts import Admins
 from service.config import ConfigError, database_url_from_environment
 from service.crypto import hash_password, verify_password
-from service.db import open_database
+from service.storage.accounts import Admins
+from service.storage.database import open_database
 
 PROVIDERS = ("GEMINI", "OPENAI", "TURBOTEXT")
 ADMINS = ("serg", "igor")

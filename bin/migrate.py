@@ -23,7 +23,7 @@ import psycopg
 import yoyo
 
 from service.config import ConfigError, database_url_from_environment
-from service.schema import MIGRATIONS, is_contraction
+from service.storage.schema import MIGRATIONS, is_contraction
 
 NOTHING = "nothing"
 # One migration at a time per database: any constant does, as long as it never changes.

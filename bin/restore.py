@@ -28,8 +28,8 @@ from service.config import (
     database_url_from_environment,
     media_root_from_environment,
 )
-from service.db import open_database
 from service.errors import PhotoslotError
+from service.storage.database import open_database
 
 
 class Refused(Exception):

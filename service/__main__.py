@@ -12,7 +12,7 @@ import uvicorn
 
 from service import config
 from service.app import find_problems
-from service.server import PatientProtocol
+from service.http.protocol import PatientProtocol
 
 # A shot may take the longest window; what is slower than that is cut at shutdown.
 SHUTDOWN_SECONDS = 65

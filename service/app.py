@@ -15,30 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service import (
-    auth,
-    catalog,
-    cleaning,
-    gallery,
-    handouts,
-    ingest,
-    journal,
-    metrics,
-    pages,
-    preflight,
-    queries,
-    results,
-    slots,
-    stats,
-    status,
-    templates,
-)
 from service import config as configuration
-from service import settings as house_settings
-from service.accounts import Admins, ProviderKeys
+from service import queries
+from service.admin import auth, journal, preflight, providers, slots, statistics, templates
+from service.admin import settings as house_settings
 from service.config import Config
+from service.counters import DB_MAX_CONNECTIONS, REFUSALS, watch_process
 from service.crypto import PasswordMemory, hash_password
-from service.db import open_database
 from service.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -46,21 +29,27 @@ from service.errors import (
     PhotoslotError,
     StorageError,
 )
-from service.folder import claim_folder
-from service.guards import AdminOnly, SameOrigin, SignInFirst
-from service.layers import LingeringClose, UnexpectedErrors
-from service.lifeline import open_lifeline
-from service.media import Media
-from service.meters import DB_MAX_CONNECTIONS, REFUSALS, watch_process
-from service.providers.wire import open_client
-from service.pulses import Pulses
-from service.schema import misfit
-from service.sessions import new_password
+from service.guests import gallery, results
+from service.http import pages
+from service.http.guards import AdminOnly, SameOrigin, SignInFirst
+from service.http.middleware import LingeringClose, UnexpectedErrors
+from service.http.sessions import new_password
+from service.logs import AccessLog, set_up_logging
+from service.machines import metrics, probes
+from service.monitoring.checks import open_watch
+from service.monitoring.provider_health import Pulses
+from service.providers.http import open_client
+from service.shots import ingest, provider_links
+from service.site import Web
 from service.state import Intake, State
-from service.telemetry import AccessLog, set_up_logging
+from service.storage.accounts import Admins, ProviderKeys
+from service.storage.database import open_database
+from service.storage.media import Media
+from service.storage.schema import misfit
 from service.threads import Threads
-from service.watch import open_watch
-from service.web import Web
+from service.upkeep import cleanup
+from service.upkeep.media_owner import claim_folder
+from service.upkeep.worker_lock import open_lifeline
 
 log = structlog.get_logger()
 
@@ -74,7 +63,7 @@ def admin(path: str, endpoint: Handler, method: str) -> Route:
 
 
 def page(path: str, name: str, *guards: Middleware) -> Route:
-    """The address of a page; its files are named like it (see `service.web`)."""
+    """The address of a page; its files are named like it (see `service.site`)."""
     return Route(path, pages.page(name), methods=["GET"], name=name, middleware=guards)
 
 
@@ -92,7 +81,7 @@ ROUTES = [
     Route("/public/results/{job_id}", results.remove, methods=["DELETE"]),
     Route("/public/results/{job_id}/preview", results.show_preview, methods=["GET"]),
     Route("/public/results/{job_id}/qr", results.show_code, methods=["GET"]),
-    Route("/public/media/{token}/{name}", handouts.show, methods=["GET"]),
+    Route("/public/media/{token}/{name}", provider_links.show, methods=["GET"]),
     Route("/public/proof/{nonce}", preflight.prove, methods=["GET"]),
     Route("/api/jobs/{job_id}", journal.show_job, methods=["GET"]),
     Route("/public/slots", gallery.show_all, methods=["GET"]),
@@ -117,18 +106,18 @@ ROUTES = [
     admin("/api/template-media/{template_id:uuid}/preview", templates.show_preview, "GET"),
     admin("/api/settings", house_settings.show, "GET"),
     admin("/api/settings", house_settings.change, "PUT"),
-    admin("/api/providers", catalog.list_providers, "GET"),
+    admin("/api/providers", providers.list_providers, "GET"),
     admin("/api/jobs", journal.list_jobs, "GET"),
     admin("/api/audit", journal.list_audit, "GET"),
     admin("/api/preflight", preflight.run, "POST"),
-    admin("/api/stats", stats.show, "GET"),
-    admin("/api/stats/slots", stats.show_slots, "GET"),
+    admin("/api/stats", statistics.show, "GET"),
+    admin("/api/stats/slots", statistics.show_slots, "GET"),
     admin("/api/shares", gallery.list_shares, "GET"),
     admin("/api/shares", gallery.add_share, "POST"),
     admin("/api/shares/{share_id:uuid}", gallery.revoke_share, "DELETE"),
     # machines
-    Route("/livez", status.livez, methods=["GET"]),
-    Route("/healthz", status.healthz, methods=["GET"]),
+    Route("/livez", probes.livez, methods=["GET"]),
+    Route("/healthz", probes.healthz, methods=["GET"]),
     Route("/metrics", metrics.show, methods=["GET"]),
 ]
 
@@ -255,8 +244,8 @@ async def _heal_later(state: State) -> None:
 async def _heal(state: State) -> bool:
     """Put right what processes that died have left; whether it was known which these are."""
     is_known = await queries.workers_alive(state["db"]) is not None
-    healed = await cleaning.heal(cleaning.cleaner_of(state))
-    if healed != cleaning.Cleaned():
+    healed = await cleanup.heal(cleanup.cleaner_of(state))
+    if healed != cleanup.Cleaned():
         log.warning(
             "healed",
             interrupted_jobs=healed.interrupted,

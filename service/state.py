@@ -7,16 +7,16 @@ from typing import TypedDict
 
 import httpx
 
-from service.accounts import Admins, ProviderKeys
 from service.config import Config
+from service.counters import IN_FLIGHT
 from service.crypto import PasswordMemory
-from service.db import Database
 from service.errors import Overloaded, ShuttingDown, StorageFull
-from service.media import Media
-from service.meters import IN_FLIGHT
+from service.monitoring.checks import Watch
+from service.site import Web
+from service.storage.accounts import Admins, ProviderKeys
+from service.storage.database import Database
+from service.storage.media import Media
 from service.threads import Threads
-from service.watch import Watch
-from service.web import Web
 
 
 @dataclass(slots=True)

@@ -25,10 +25,10 @@ from playwright.sync_api import Browser
 from rig import SERVICE, House, Sandbox, until
 from tables import Tables, new_database
 
-from service.accounts import KEYS_FILE
 from service.crypto import hash_password
-from service.db import Database, open_database
-from service.media import MARK
+from service.storage.accounts import KEYS_FILE
+from service.storage.database import Database, open_database
+from service.storage.media import MARK
 
 SETTLED_SECONDS = 10
 # What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the houses.

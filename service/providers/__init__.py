@@ -11,7 +11,7 @@ import msgspec
 
 from service.config import ProviderAccount
 from service.errors import NotConfigured
-from service.providers import gemini, openai, turbotext
+from service.providers import turbotext
 from service.providers.attempts import (
     MIN_ATTEMPT_SECONDS,
     Attempt,
@@ -21,6 +21,8 @@ from service.providers.attempts import (
     edit,
 )
 from service.providers.base import Plan, Provider, Ready, Template
+from service.providers.gemini import driver as gemini
+from service.providers.openai import driver as openai
 
 REGISTRY: Mapping[str, Provider] = {
     provider.name: provider for provider in (gemini.PROVIDER, openai.PROVIDER, turbotext.PROVIDER)

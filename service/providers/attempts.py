@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from service.counters import MAYBE_BILLED_TWICE, count_attempt
 from service.errors import (
     ContentBlocked,
     ImageTooLarge,
@@ -26,8 +27,7 @@ from service.errors import (
     ProviderUnavailable,
     UnsupportedMediaType,
 )
-from service.images import ImageInfo, Photo, inspect, without_metadata
-from service.meters import MAYBE_BILLED_TWICE, count_attempt
+from service.pictures.images import ImageInfo, Photo, inspect, without_metadata
 from service.providers.base import Order, Picture, Plan, Ready, Turn
 from service.threads import in_thread
 

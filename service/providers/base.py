@@ -10,7 +10,7 @@ import msgspec
 
 from service.config import ProviderAccount
 from service.errors import ProviderFailure
-from service.images import Photo
+from service.pictures.images import Photo
 
 
 @dataclass(frozen=True, slots=True)

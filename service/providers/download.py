@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 import httpx
 
 from service.errors import ProviderBadResponse, ProviderUnavailable
-from service.providers.wire import MAX_QUOTED, Answer, send
+from service.providers.http import MAX_QUOTED, Answer, send
 
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 2

@@ -31,7 +31,7 @@ from service.errors import (
 )
 from service.providers.base import Operation, Order, Picture, Provider, Pulse
 from service.providers.download import Home, download
-from service.providers.wire import MAX_QUOTED, Answer, Body, post
+from service.providers.http import MAX_QUOTED, Answer, Body, post
 
 DOMAIN = "turbotext.ru"
 # Readers of the API advise 2 to 3 seconds between two questions; the last pause stays.

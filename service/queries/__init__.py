@@ -4,7 +4,6 @@ Absence is `None`; a database that is away raises `DatabaseUnavailable`. A corou
 `Runner` runs alone, or in the transaction whose `Session` it is given.
 """
 
-from service.db import Runner
 from service.queries.audit import (
     MAX_USERNAME,
     AuditEntry,
@@ -160,6 +159,7 @@ from service.queries.throttle import (
     throttle_take_back,
 )
 from service.queries.turns import turn_take
+from service.storage.database import Runner
 
 __all__ = [
     "duration_of",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.db import Runner
+from service.storage.database import Runner
 
 MAX_USERNAME = 100
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.db import Database, Runner
+from service.storage.database import Database, Runner
 
 # So many failures in a row open a breaker; then one call goes through after each pause.
 OPENING_FAILURES = 5

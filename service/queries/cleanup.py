@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service import throttle
-from service.db import Runner, Session
 from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+from service.storage.database import Runner, Session
 
 # A turn is a matter of seconds; a day later nobody waits behind it.
 TURN_SECONDS = 24 * 3600.0

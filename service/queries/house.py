@@ -6,8 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from service.db import Database, Runner, Session
 from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
+from service.storage.database import Database, Runner, Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
-from service.db import Database, Runner, Session
 from service.errors import DatabaseUnavailable
 from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
+from service.storage.database import Database, Runner, Session
 
 # A job is given up this long after its window, and not before PostgreSQL was up for a while.
 INTERRUPT_GRACE_SECONDS = 5.0

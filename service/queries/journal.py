@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from service.crypto import Digest
-from service.db import Database, Runner, Session
+from service.storage.database import Database, Runner, Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service.crypto import Digest
-from service.db import Database, Session
+from service.storage.database import Database, Session
 
 
 @dataclass(frozen=True, slots=True)

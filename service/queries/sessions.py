@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from service.db import Database
+from service.storage.database import Database
 
 
 async def session_end(db: Database, jti: UUID, expires_at: datetime) -> None:

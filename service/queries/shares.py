@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from service.db import Runner
+from service.storage.database import Runner
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.db import Database, Runner
+from service.storage.database import Database, Runner
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from service.db import Runner
+from service.storage.database import Runner
 
 FIRST_STEP_MS = 50.0
 STEP_RATIO = 1.2

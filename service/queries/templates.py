@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from service.crypto import Digest
-from service.db import Runner
-from service.images import ImageInfo
+from service.pictures.images import ImageInfo
+from service.storage.database import Runner
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.db import Database
+from service.storage.database import Database
 from service.throttle import Throttle
 
 

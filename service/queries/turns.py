@@ -1,7 +1,7 @@
 """Whose turn it is to call a provider that limits how often it is called."""
 
 from service.crypto import Digest
-from service.db import Database
+from service.storage.database import Database
 
 
 async def turn_take(db: Database, subject: Digest, pace: float) -> float:

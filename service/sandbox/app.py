@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from service.sandbox import control
 from service.sandbox.dials import Dials, Provider
+from service.sandbox.exchange import Endpoint
 from service.sandbox.gemini import handlers as gemini
 from service.sandbox.gemini import outcomes as gemini_outcomes
 from service.sandbox.openai import handlers as openai
@@ -14,7 +15,6 @@ from service.sandbox.openai import outcomes as openai_outcomes
 from service.sandbox.state import DEFAULT_KEY, Sandbox
 from service.sandbox.turbotext import handlers as turbotext
 from service.sandbox.turbotext import outcomes as turbotext_outcomes
-from service.sandbox.visit import Endpoint
 
 PROVIDERS = (
     Provider("gemini", gemini_outcomes.knows, gemini_outcomes.NAMES),

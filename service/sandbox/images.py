@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from PIL import Image, ImageOps
 from pillow_heif import register_heif_opener
 
+from service.sandbox.cache import Memo
 from service.sandbox.calls import ImageFacts
-from service.sandbox.memo import Memo
 
 MIMES = {
     "JPEG": ("image/jpeg",),

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
+from service.sandbox.cache import Memo
 from service.sandbox.images import ReceivedImage
 from service.sandbox.lettering import drawable, fitted, font, font_fitting
-from service.sandbox.memo import Memo
 
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]

@@ -28,11 +28,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import config as configuration
 from service import queries
-from service.accounts import Admins
 from service.app import create_app
-from service.db import Database, Session, load_statements, open_database
-from service.lifeline import open_lifeline
 from service.queries import Candidate, JobFilter, KeptFile, NewJob, Place, Stages
+from service.storage.accounts import Admins
+from service.storage.database import Database, Session, load_statements, open_database
+from service.upkeep.worker_lock import open_lifeline
 
 HERE = Path(__file__).parent
 DAYS = 120

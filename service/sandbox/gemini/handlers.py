@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from service.sandbox.dials import Refused
+from service.sandbox.exchange import Visit, recorded
 from service.sandbox.gemini import errors, files, outcomes
 from service.sandbox.gemini.errors import JSON, ApiError
 from service.sandbox.gemini.models import MODELS, SHUT_DOWN, Model
 from service.sandbox.gemini.protojson import Violations
 from service.sandbox.gemini.request import read_order
 from service.sandbox.gemini.schema import UPLOAD_START
-from service.sandbox.visit import Visit, recorded
+from service.sandbox.threads import in_thread
 from service.sandbox.wire import Answer
-from service.sandbox.work import in_thread
 
 PROVIDER = "gemini"
 VERSIONS = ("v1beta", "v1")

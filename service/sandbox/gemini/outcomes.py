@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 
 from service.sandbox import junk, wire
+from service.sandbox.failures import TROUBLES
 from service.sandbox.gemini import errors, scenes
 from service.sandbox.gemini.files import FileMarker
 from service.sandbox.gemini.request import Order
-from service.sandbox.troubles import TROUBLES
 from service.sandbox.wire import Answer
 
 Failure = Callable[[str], Answer]

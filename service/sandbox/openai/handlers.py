@@ -6,15 +6,15 @@ import msgspec
 from starlette.types import ASGIApp
 
 from service.sandbox.dials import Refused
+from service.sandbox.exchange import Visit, recorded
+from service.sandbox.failures import TROUBLES
 from service.sandbox.openai import errors, outcomes
 from service.sandbox.openai.errors import JSON
 from service.sandbox.openai.form import read_form
 from service.sandbox.openai.models import MODELS
 from service.sandbox.openai.request import misspelt, model_of, read_order
-from service.sandbox.troubles import TROUBLES
-from service.sandbox.visit import Visit, recorded
+from service.sandbox.threads import in_thread
 from service.sandbox.wire import Answer
-from service.sandbox.work import in_thread
 
 PROVIDER = "openai"
 MAX_BODY_BYTES = 100 * 2**20

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from service.sandbox import junk, wire
+from service.sandbox.failures import TROUBLES
 from service.sandbox.openai import answers, errors
 from service.sandbox.openai.errors import ApiError
 from service.sandbox.openai.request import Order
-from service.sandbox.troubles import TROUBLES
 from service.sandbox.wire import Answer
 
 Failure = Callable[[str], Answer]

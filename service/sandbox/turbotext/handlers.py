@@ -5,10 +5,10 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from service.sandbox.dials import Marker, Play, Refused, find_marker
+from service.sandbox.exchange import Visit, recorded
 from service.sandbox.turbotext import outcomes
 from service.sandbox.turbotext.methods import METHODS, Complaint, Method, read_form
 from service.sandbox.turbotext.queue import Item
-from service.sandbox.visit import Visit, recorded
 from service.sandbox.wire import Answer, Refusal
 
 PROVIDER = "turbotext"

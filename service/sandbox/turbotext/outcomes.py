@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from service.sandbox import junk, wire
-from service.sandbox.troubles import HTML, JSON, TROUBLES
+from service.sandbox.failures import HTML, JSON, TROUBLES
 from service.sandbox.turbotext.queue import Item
 from service.sandbox.wire import Answer
 

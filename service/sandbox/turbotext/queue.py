@@ -9,9 +9,9 @@ from functools import partial
 from service.sandbox.calls import Call
 from service.sandbox.images import NotAnImage, ReceivedImage
 from service.sandbox.picture import Painting, draw, thumbnail_size
+from service.sandbox.threads import in_thread
 from service.sandbox.turbotext.inputs import fetch_pictures
 from service.sandbox.turbotext.methods import METHODS, Complaint
-from service.sandbox.work import in_thread
 
 MAX_ITEMS = 1_000
 FIRST_ID = 48_001

@@ -1,0 +1,1 @@
+"""Admin API: handlers of the routes for signed-in admins."""

@@ -1,0 +1,365 @@
+"""The ready light: everything an event needs, tried before the doors open.
+
+Each check is told on a line of its own as soon as it ends, so that whoever waits sees how far it is
+and no proxy takes the silence for the end.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from service import queries
+from service.crypto import is_seal, seal
+from service.errors import NotConfigured, NotFound, PhotoslotError, ProviderBusy, SlotBusy
+from service.http import guards, json_body
+from service.monitoring.provider_health import MODEL_ENDS_SOON
+from service.providers import Plan
+from service.providers.http import get
+from service.queries import IngestSlot, Slot
+from service.shots import plans as calls
+from service.shots import test_shot
+from service.shots.test_shot import Rehearsal
+from service.state import State
+
+SALT = "photoslot.proof"
+NONCE_BYTES = 16
+SHOTS_AT_ONCE = 4
+LOOKUP_SECONDS = 5.0
+# The database's clock ends windows and pictures, this machine's begins them.
+CLOCK_WARNING_MS, CLOCK_FAILED_MS = 1000, 5000
+LOW_DISK_BYTES = 2 * 1024**3
+SLOW_SHARE = 0.7
+# How much longer than the longest window a proxy in front has to wait.
+PROXY_MARGIN_SECONDS = 5
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+log = structlog.get_logger()
+
+Status = Literal["ok", "warning", "failed"]
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """With `shots` every active slot takes a test photo, which costs what a shot costs."""
+
+    shots: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a check ended, why in a word and for admins in a sentence, and its figures."""
+
+    status: Status = "ok"
+    reason: str | None = None
+    details: str | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: PhotoslotError, **figures: Any) -> "Finding":
+        """A check that failed so."""
+        return cls("failed", error.reason, error.private or error.details, figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to find out; `subject` is the slot or the provider it is about, `name` the
+    slot's."""
+
+    check: str
+    find: Callable[[], Awaitable[Finding]]
+    subject: str | None = None
+    name: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        return {"check": self.check, "subject": self.subject, "name": self.name}
+
+
+@dataclass(slots=True)
+class Turns:
+    """Test shots wait here until it is their turn; when whoever asked has left, none begins."""
+
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHOTS_AT_ONCE))
+    is_over: bool = False
+
+
+# A shot that was begun is paid for: it goes on to its end, also when whoever asked has left.
+_running: set["asyncio.Task[Any]"] = set()
+
+
+async def run(request: Request[State]) -> Response:
+    """`POST /api/preflight`: a line of JSON for the plan, one for each check, one for the light."""
+    state, wanted = request.state, await json_body.read_json(request, Wanted)
+    active = [slot for slot in await queries.slot_list(state["db"]) if slot.is_active]
+    turns = Turns()
+    checks = await _checks(request, active, turns if wanted.shots else None)
+    admin, address = guards.admin(request), guards.address(request)
+    details = {"shots": wanted.shots}
+    await queries.audit_add(state["db"], admin, address, "preflight", "all", details)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_lines(checks, turns), 200, headers, "application/x-ndjson")
+
+
+async def prove(request: Request[State]) -> Response:
+    """`GET /public/proof/{nonce}`: a signature only this house can give: whoever asked by the
+    public address knows whom it leads to."""
+    nonce = request.path_params["nonce"]
+    if len(nonce) != 2 * NONCE_BYTES:
+        raise NotFound()
+    proof = seal(request.state["config"].jwt_signing_keys, SALT, nonce)
+    return json_body.answer({"proof": proof})
+
+
+async def _checks(
+    request: Request[State], active: Sequence[Slot], turns: Turns | None
+) -> list[Check]:
+    """Everything that will be looked at; the slots take a shot when there are `turns` for it."""
+    state = request.state
+    ready = [await _prepared(state, slot) for slot in active]
+    plans = [plan for slot in ready for plan in slot.plans]
+    named = sorted({name for slot in active for name in _providers(slot)})
+    house = [
+        Check("database", partial(_database, state)),
+        Check("clock", partial(_clock, state)),
+        Check("disk", partial(_disk, state)),
+        Check("public_url", partial(_public_url, state)),
+        Check("passwords", partial(_passwords, active)),
+        Check("window", partial(_window, ready)),
+    ]
+    keys = [Check("provider", partial(_provider, state, name, plans), name) for name in named]
+    slots = [
+        Check("slot", partial(_slot, request, slot, turns), slot.in_force.id, slot.name)
+        for slot in ready
+    ]
+    return house + keys + slots
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A slot as a shot would meet it: its plans, or why it has none."""
+
+    name: str
+    in_force: IngestSlot
+    plans: Sequence[Plan]
+    problem: NotConfigured | None = None
+
+
+async def _prepared(state: State, slot: Slot) -> Prepared:
+    ttl_hours = state["config"].result_ttl_hours
+    in_force = await queries.slot_for_ingest(state["db"], slot.id, b"", ttl_hours)
+    assert in_force is not None, "slots are never removed"
+    try:
+        return Prepared(slot.name, in_force, await calls.plans_of(state, in_force))
+    except NotConfigured as problem:
+        return Prepared(slot.name, in_force, [], problem)
+
+
+def _providers(slot: Slot) -> set[str]:
+    return {slot.provider} | ({slot.fallback["provider"]} if slot.fallback else set())
+
+
+async def _lines(checks: Sequence[Check], turns: Turns) -> AsyncIterator[bytes]:
+    """The plan, the findings in the order in which they are found, the light."""
+    tasks = [asyncio.create_task(_find(check)) for check in checks]
+    _running.update(tasks)
+    for task in tasks:
+        task.add_done_callback(_running.discard)
+    found: list[Finding] = []
+    try:
+        yield _line({"checks": [check.told() for check in checks]})
+        for ended in asyncio.as_completed(tasks):
+            check, finding = await ended
+            found.append(finding)
+            yield _line(check.told() | asdict(finding))
+        yield _line(_light(found))
+    finally:
+        turns.is_over = True
+
+
+def _line(content: object) -> bytes:
+    return msgspec.json.encode(content) + b"\n"
+
+
+def _light(found: Sequence[Finding]) -> dict[str, Any]:
+    statuses = [finding.status for finding in found]
+    return {
+        "ready": "failed" not in statuses,
+        "failed": statuses.count("failed"),
+        "warnings": statuses.count("warning"),
+        "provider_calls": sum(finding.figures.get("provider_calls", 0) for finding in found),
+    }
+
+
+async def _find(check: Check) -> tuple[Check, Finding]:
+    try:
+        return check, await check.find()
+    except PhotoslotError as error:
+        return check, Finding.of(error)
+    except Exception:
+        log.exception("preflight.broken", check=check.check, subject=check.subject)
+        return check, Finding.of(PhotoslotError())
+
+
+async def _database(state: State) -> Finding:
+    sight = await state["watch"].database.now()
+    if sight.reason != "ok":
+        return Finding("failed", sight.reason, figures={"schema": sight.schema})
+    return Finding(figures={"schema": sight.schema})
+
+
+async def _clock(state: State) -> Finding:
+    """Half of the way there and back is nobody's fault."""
+    before = datetime.now(UTC)
+    theirs = await queries.house_clock(state["db"])
+    after = datetime.now(UTC)
+    return clock_finding(theirs - (before + (after - before) / 2))
+
+
+def clock_finding(skew: timedelta) -> Finding:
+    """What a clock that goes before (or after) ours by so much means."""
+    skew_ms = round(skew / timedelta(milliseconds=1))
+    if abs(skew_ms) >= CLOCK_WARNING_MS:
+        status: Status = "failed" if abs(skew_ms) >= CLOCK_FAILED_MS else "warning"
+        return Finding(status, "clock_differs", figures={"skew_ms": skew_ms})
+    return Finding(figures={"skew_ms": skew_ms})
+
+
+async def _disk(state: State) -> Finding:
+    sight = await state["watch"].media.now()
+    if sight.reason != "ok" or sight.space is None:
+        return Finding("failed", sight.reason)
+    return disk_finding(sight.space.free_bytes, state["config"].min_free_disk_mb * 1024**2)
+
+
+def disk_finding(free_bytes: int, min_free_bytes: int) -> Finding:
+    """What so much room means, when shots are refused below the least."""
+    figures = {"free_bytes": free_bytes, "min_free_bytes": min_free_bytes}
+    if free_bytes - min_free_bytes < LOW_DISK_BYTES:
+        return Finding("warning", "disk_low", figures=figures)
+    return Finding(figures=figures)
+
+
+async def _public_url(state: State) -> Finding:
+    """Ask this house by its public address over a connection of its own, as a guest's phone
+    would."""
+    config = state["config"]
+    base, nonce = config.public_base_url, secrets.token_hex(NONCE_BYTES)
+    url = f"{base}/public/proof/{nonce}"
+    started = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            answer = await get(state["client"], url, {"Connection": "close"})
+    except (PhotoslotError, TimeoutError) as error:
+        details = error.private if isinstance(error, PhotoslotError) else None
+        return Finding("failed", "public_url_unreachable", details, {"url": base})
+    figures = {"url": base, "ms": round((asyncio.get_running_loop().time() - started) * 1000)}
+    if not is_seal(config.jwt_signing_keys, SALT, nonce, _proof(answer.body)):
+        details = f"HTTP {answer.status}"
+        return Finding("failed", "public_url_leads_elsewhere", details, figures)
+    address = urlsplit(base)
+    if address.hostname in LOOPBACK:
+        return Finding("warning", "public_url_is_local", figures=figures)
+    if address.scheme != "https":
+        return Finding("warning", "public_url_is_not_https", figures=figures)
+    return Finding(figures=figures)
+
+
+class _Proof(msgspec.Struct):
+    proof: str = ""
+
+
+def _proof(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Proof).proof
+    except msgspec.MsgspecError:
+        return ""
+
+
+async def _passwords(active: Sequence[Slot]) -> Finding:
+    missing = [slot.id for slot in active if not slot.has_ingest_password]
+    if missing:
+        return Finding("failed", "passwords_missing", figures={"slots": missing})
+    return Finding()
+
+
+async def _window(slots: Sequence[Prepared]) -> Finding:
+    """What has to wait longer than the longest window; nobody can look at it from here."""
+    if not slots:
+        return Finding("failed", "no_active_slot")
+    longest = max(slot.in_force.sync_response_seconds for slot in slots)
+    proxy = longest + PROXY_MARGIN_SECONDS
+    return Finding(figures={"longest_seconds": longest, "proxy_seconds": proxy})
+
+
+async def _provider(state: State, name: str, plans: Sequence[Plan]) -> Finding:
+    """Its key, and every model that is ordered from it."""
+    account = state["provider_keys"].accounts().get(name)
+    if account is None or not account.api_key:
+        return Finding("failed", NotConfigured.reason)
+    pings = {plan.model: plan.provider.ping for plan in plans if plan.provider.name == name}
+    figures = {"models": sorted(pings)}
+    try:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            pulses = await asyncio.gather(
+                *(ping(state["client"], account, model) for model, ping in pings.items())
+            )
+    except TimeoutError:
+        return Finding("failed", "provider_unavailable", figures=figures)
+    for pulse in pulses:
+        if not pulse.ok:
+            return Finding("failed", pulse.reason, pulse.details, figures)
+    ends = [pulse.shutdown_date for pulse in pulses if pulse.shutdown_date]
+    if ends and min(ends) <= (datetime.now(UTC) + MODEL_ENDS_SOON).date():
+        return Finding("warning", "model_ends", figures=figures | {"shutdown_date": min(ends)})
+    return Finding(figures=figures)
+
+
+async def _slot(request: Request[State], slot: Prepared, turns: Turns | None) -> Finding:
+    """Whether the slot could take a shot, or how it took one."""
+    if slot.problem:
+        return Finding.of(slot.problem)
+    if turns is None:
+        return _unless_fallback(slot)
+    async with turns.free:
+        if turns.is_over:
+            return Finding("failed", "given_up")
+        return shot_finding(slot, await test_shot.rehearse(request, slot.in_force))
+
+
+def _unless_fallback(slot: Prepared) -> Finding:
+    first = slot.plans[0]
+    ordered = (slot.in_force.provider, slot.in_force.operation)
+    if (first.provider.name, first.operation) == ordered:
+        return Finding()
+    return Finding("warning", "fallback_only")
+
+
+def shot_finding(slot: Prepared, rehearsal: Rehearsal) -> Finding:
+    """What a test shot that went so means for the slot."""
+    window = slot.in_force.sync_response_seconds
+    figures = {
+        "job_id": rehearsal.job_id,
+        "total_ms": rehearsal.total_ms,
+        "window_seconds": window,
+        "provider": rehearsal.provider,
+        "provider_calls": rehearsal.provider_calls,
+    }
+    failure = rehearsal.failure
+    if failure:
+        finding = Finding.of(failure, **figures)
+        # A camera is at work there: the slot is well.
+        is_busy = isinstance(failure, SlotBusy | ProviderBusy)
+        return replace(finding, status="warning") if is_busy else finding
+    if rehearsal.stumble:
+        return Finding("warning", rehearsal.stumble, figures=figures)
+    if rehearsal.total_ms > SLOW_SHARE * window * 1000:
+        return Finding("warning", "slow", figures=figures)
+    return replace(_unless_fallback(slot), figures=figures)

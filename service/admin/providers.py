@@ -1,0 +1,79 @@
+"""What the providers can do, for whoever draws a form."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import providers, queries
+from service.http import json_body
+from service.monitoring.provider_health import Standing
+from service.providers.base import Operation, Provider
+from service.queries import Breaker
+from service.state import State
+
+
+async def list_providers(request: Request[State]) -> Response:
+    """`GET /api/providers`: operations with the JSON Schema of their settings and the roles of
+    their templates, accepted picture types, where the key comes from, how the models went lately
+    and how those stand that are ordered now."""
+    breakers = await queries.breaker_list(request.state["db"])
+    standings = request.state["watch"].pulses.seen()
+    sources = request.state["provider_keys"].sources()
+    return json_body.answer(
+        {
+            "providers": [
+                _described(
+                    provider,
+                    sources[name],
+                    [b for b in breakers if b.provider == name],
+                    [_standing(one) for one in standings if one.provider == name],
+                )
+                for name, provider in sorted(providers.REGISTRY.items())
+            ]
+        }
+    )
+
+
+def _described(
+    provider: Provider,
+    key_source: str | None,
+    breakers: Sequence[Breaker],
+    standings: Sequence[dict[str, object]],
+) -> dict[str, object]:
+    return {
+        "name": provider.name,
+        "configured": key_source is not None,
+        "key_source": key_source,
+        "accepts": sorted(provider.accepts),
+        "operations": [_operation(name, one) for name, one in provider.operations.items()],
+        "models": [_model(breaker) for breaker in breakers],
+        "standings": standings,
+    }
+
+
+def _model(breaker: Breaker) -> dict[str, object]:
+    """A model that was called: `working`, `failing` lately, or `skipped` until `probe_at`."""
+    state = "skipped" if breaker.opened_at else "failing" if breaker.failures else "working"
+    told = asdict(breaker) | {"state": state}
+    del told["provider"]
+    return told
+
+
+def _standing(standing: Standing) -> dict[str, object]:
+    """How a model that an active slot orders stands, by its last call or ping."""
+    told = asdict(standing) | {"ends_soon": standing.ends_soon}
+    del told["provider"]
+    return told
+
+
+def _operation(name: str, operation: Operation) -> dict[str, object]:
+    return {
+        "name": name,
+        "settings_schema": msgspec.json.schema(operation.settings),
+        "required_roles": operation.roles,
+        "optional_roles": operation.optional_roles,
+        "max_templates": operation.max_templates,
+    }

@@ -1,0 +1,188 @@
+"""What an admin may write into a slot, checked as a whole.
+
+Every fault is found at once and named by its path, such as `fallback.settings.prompt`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from service import providers, queries
+from service.errors import InvalidFields
+from service.http.json_body import field_error
+from service.providers.base import Operation
+from service.queries import Slot
+from service.storage.database import Runner
+
+MIN_INGEST_PASSWORD = 6
+UNSET = msgspec.UNSET
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Megabytes = Annotated[int, msgspec.Meta(ge=1, le=2048)]
+InFlight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+DailyLimit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Window = Annotated[int, msgspec.Meta(ge=10, le=60)]
+MaxSide = Annotated[int, msgspec.Meta(ge=0, le=8192)]
+Password = Annotated[str, msgspec.Meta(min_length=MIN_INGEST_PASSWORD, max_length=200)]
+
+
+class TemplateUse(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A template image in its role."""
+
+    role: str
+    media_id: UUID
+
+
+class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A complete order: whom to ask, for what, how. A slot has one, and one as its fallback."""
+
+    provider: str
+    operation: str
+    settings: dict[str, Any] = {}
+    templates: list[TemplateUse] = []
+
+
+class SlotChange(msgspec.Struct, forbid_unknown_fields=True):
+    """A change of a slot: what is left out stays as it is. What a read gives may be sent back
+    whole; `id`, `updated_at`, `updated_by`, `has_ingest_password` and `health` are not taken from
+    it."""
+
+    version: int
+    name: Name | msgspec.UnsetType = UNSET
+    provider: str | msgspec.UnsetType = UNSET
+    operation: str | msgspec.UnsetType = UNSET
+    settings: dict[str, Any] | msgspec.UnsetType = UNSET
+    templates: list[TemplateUse] | msgspec.UnsetType = UNSET
+    fallback: Plan | None | msgspec.UnsetType = UNSET
+    output: dict[str, Any] | msgspec.UnsetType = UNSET
+    is_active: bool | msgspec.UnsetType = UNSET
+    size_limit_mb: Megabytes | msgspec.UnsetType = UNSET
+    max_in_flight: InFlight | msgspec.UnsetType = UNSET
+    daily_limit: DailyLimit | None | msgspec.UnsetType = UNSET
+    sync_response_seconds: Window | None | msgspec.UnsetType = UNSET
+    max_side_px: MaxSide | msgspec.UnsetType = UNSET
+    ingest_password: Password | msgspec.UnsetType = UNSET
+    id: str | msgspec.UnsetType = UNSET
+    updated_at: Any = UNSET
+    updated_by: Any = UNSET
+    has_ingest_password: Any = UNSET
+    health: Any = UNSET
+
+
+class TestChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Unsaved settings of a test run: what is left out is the slot's."""
+
+    __test__ = False
+
+    provider: str | msgspec.UnsetType = UNSET
+    operation: str | msgspec.UnsetType = UNSET
+    settings: dict[str, Any] | msgspec.UnsetType = UNSET
+    templates: list[TemplateUse] | msgspec.UnsetType = UNSET
+    fallback: Plan | None | msgspec.UnsetType = UNSET
+    output: dict[str, Any] | msgspec.UnsetType = UNSET
+    sync_response_seconds: Window | None | msgspec.UnsetType = UNSET
+    max_side_px: MaxSide | msgspec.UnsetType = UNSET
+
+
+WRITABLE = (
+    *("name", "provider", "operation", "settings", "templates", "fallback", "output", "is_active"),
+    *("size_limit_mb", "max_in_flight", "daily_limit", "sync_response_seconds", "max_side_px"),
+)
+
+
+class NoOutput(msgspec.Struct, forbid_unknown_fields=True):
+    """What a slot may say of its output: nothing yet."""
+
+
+def merged(current: Mapping[str, Any], change: SlotChange | TestChange) -> dict[str, Any]:
+    """The writable fields after a change, as plain values."""
+    given = {
+        name: msgspec.to_builtins(value)
+        for name in change.__struct_fields__
+        if name in WRITABLE and (value := getattr(change, name)) is not UNSET
+    }
+    return {name: current[name] for name in WRITABLE if name in current} | given
+
+
+def writable(slot: Slot) -> dict[str, Any]:
+    """A slot's writable fields."""
+    return {name: getattr(slot, name) for name in WRITABLE}
+
+
+async def check(db: Runner, fields: Mapping[str, Any]) -> None:
+    """Check a slot's fields together. Raises `InvalidFields` with every fault."""
+    errors = _plan_errors(fields, "")
+    if fallback := fields["fallback"]:
+        errors += _plan_errors(fallback, "fallback.")
+    if 0 < fields["max_side_px"] < 256:
+        errors.append(_error("max_side_px", "Expected 0 (untouched) or 256 to 8192"))
+    errors += _struct_errors(fields["output"], NoOutput, "output")
+    errors += await _missing_templates(db, fields)
+    if errors:
+        raise InvalidFields(errors)
+
+
+def _plan_errors(plan: Mapping[str, Any], prefix: str) -> list[dict[str, str]]:
+    driver = providers.REGISTRY.get(plan["provider"])
+    if driver is None:
+        known = ", ".join(sorted(providers.REGISTRY))
+        return [_error(f"{prefix}provider", f"Unknown provider; known are {known}")]
+    operation = driver.operations.get(plan["operation"])
+    if operation is None:
+        known = ", ".join(sorted(driver.operations))
+        return [_error(f"{prefix}operation", f"Unknown operation; {driver.name} has {known}")]
+    errors = _struct_errors(plan["settings"], operation.settings, f"{prefix}settings")
+    if not errors:
+        settings = msgspec.convert(plan["settings"], operation.settings)
+        faults = driver.check(settings, 1 + len(plan["templates"]))
+        errors = [_error(f"{prefix}{path}", message) for path, message in faults]
+    return errors + _role_errors(plan["templates"], operation, f"{prefix}templates")
+
+
+def _role_errors(
+    templates: list[dict[str, Any]], operation: Operation, path: str
+) -> list[dict[str, str]]:
+    errors = []
+    roles = [template["role"] for template in templates]
+    for index, role in enumerate(roles):
+        if role not in operation.roles and role not in operation.optional_roles:
+            known = ", ".join((*operation.roles, *operation.optional_roles)) or "none"
+            errors.append(_error(f"{path}[{index}].role", f"Unknown role; known are {known}"))
+    for role in operation.roles:
+        if role not in roles:
+            errors.append(_error(path, f"A template with the role {role} is required"))
+    if len(templates) > operation.max_templates:
+        errors.append(_error(path, f"Expected at most {operation.max_templates} templates"))
+    return errors
+
+
+def _struct_errors(
+    value: Mapping[str, Any], kind: type[msgspec.Struct], path: str
+) -> list[dict[str, str]]:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return [field_error(error, path)]
+    return []
+
+
+async def _missing_templates(db: Runner, fields: Mapping[str, Any]) -> list[dict[str, str]]:
+    used = list(_uses(fields))
+    known = {found.id for found in await queries.template_by_ids(db, [UUID(i) for _, i in used])}
+    return [
+        _error(f"{path}.media_id", "There is no such template")
+        for path, media_id in used
+        if UUID(media_id) not in known
+    ]
+
+
+def _uses(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for prefix, plan in (("", fields), ("fallback.", fields["fallback"] or {})):
+        for index, template in enumerate(plan.get("templates", [])):
+            yield f"{prefix}templates[{index}]", str(template["media_id"])
+
+
+def _error(path: str, message: str) -> dict[str, str]:
+    return {"path": path, "message": message}

@@ -1,0 +1,1 @@
+"""Guest API: handlers of the public routes, pictures and galleries."""

@@ -1,0 +1,217 @@
+"""Public pictures: the result of a job for as long as it is kept or until its guest takes it back,
+its small preview, the QR code that takes it to a phone.
+
+A picture is gone from the second it expires, whether or not its file is still there. Nothing here
+tells an unknown job from one that has no picture to show.
+"""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import queries
+from service.crypto import digest
+from service.errors import (
+    DeleteKeyInvalid,
+    InvalidImage,
+    RangeNotSatisfiable,
+    ResultExpired,
+    ResultNotFound,
+    Unauthorized,
+)
+from service.http import guards, json_body
+from service.http.file_response import FileAnswer, ignore_range
+from service.pictures.images import preview
+from service.pictures.qr import qr_code
+from service.queries import Job, KeptFile
+from service.shots import picture_response
+from service.state import State
+from service.storage.media import EXTENSIONS
+from service.threads import in_thread
+
+MAX_AGE_SECONDS = 3600
+KEY_HEADER = "x-delete-key"
+RANGE = re.compile(r"^bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})$")
+GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Robots-Tag": "noindex",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+async def show(request: Request[State]) -> Response:
+    """`GET /public/results/{job_id}`: the picture; `?download=1` as an attachment."""
+    job = await _job(request)
+    result = await _visible(request, job)
+    path = request.state["media"].path(result.path)
+    if not path.is_file():
+        await queries.media_gone(request.state["db"], job.id, "result")
+        raise ResultExpired()
+    disposition = "attachment" if request.query_params.get("download") == "1" else "inline"
+    return _file(request, path, result, f"{job.id}.{EXTENSIONS[result.mime]}", disposition)
+
+
+async def show_preview(request: Request[State]) -> Response:
+    """`GET /public/results/{job_id}/preview`: a small WebP, made when it is first asked for."""
+    job = await _job(request)
+    small = await _preview(request.state, job, await _visible(request, job))
+    path = request.state["media"].path(small.path)
+    return _file(request, path, small, f"{job.id}-preview.webp", "inline")
+
+
+async def show_code(request: Request[State]) -> Response:
+    """`GET /public/results/{job_id}/qr`: a QR code of the picture's page; with the delete key the
+    key is in the code too."""
+    job, config = await _job(request), request.state["config"]
+    _current(job)
+    url = picture_response.page_url(config, job.id)
+    if KEY_HEADER in request.headers:
+        _check_key(request)
+        url = picture_response.owner_url(config, job.id)
+    headers = GUARDS | {"Cache-Control": "no-store"}
+    return Response(qr_code(url), headers=headers, media_type="image/svg+xml")
+
+
+async def remove(request: Request[State]) -> Response:
+    """`DELETE /public/results/{job_id}`: the guest takes the picture back. Its files go, and of its
+    row stays what is counted."""
+    state = request.state
+    _check_key(request)
+    job = await _job(request)
+    _current(job)
+    async with state["db"].transaction() as session:
+        if not await queries.media_lock_result(session, job.id):
+            raise ResultExpired()
+        paths = await queries.media_forget(session, job.id)
+        await queries.job_forget(session, job.id)
+        await queries.audit_add(
+            session, "guest", guards.address(request), "result.delete", str(job.id), {}
+        )
+        await in_thread(state["threads"].disk, state["media"].remove, paths)
+    return Response(status_code=204)
+
+
+def _check_key(request: Request[State]) -> None:
+    job_id, given = json_body.job_id(request), request.headers.get(KEY_HEADER, "")
+    if job_id is None:
+        raise ResultNotFound()
+    if not picture_response.is_delete_key(request.state["config"], job_id, given):
+        raise DeleteKeyInvalid()
+
+
+async def _job(request: Request[State]) -> Job:
+    job_id = json_body.job_id(request)
+    job = await queries.job_by_id(request.state["db"], job_id) if job_id else None
+    if job is None:
+        raise ResultNotFound()
+    return job
+
+
+def _current(job: Job) -> KeptFile:
+    """The job's picture if the public may see it. A test is no public picture."""
+    if job.source == "test":
+        raise ResultNotFound()
+    return _kept(job)
+
+
+async def _visible(request: Request[State], job: Job) -> KeptFile:
+    """The job's picture if who asks may see it: that of a test is for admins."""
+    is_admins = job.source == "test" and await _is_admin(request)
+    return _kept(job) if is_admins else _current(job)
+
+
+async def _is_admin(request: Request[State]) -> bool:
+    if not guards.carries_session(request):
+        return False
+    try:
+        return bool(await guards.session_of(request))
+    except Unauthorized:
+        return False
+
+
+def _kept(job: Job) -> KeptFile:
+    if job.status != "done" or job.result is None:
+        raise ResultNotFound()
+    if _is_over(job):
+        raise ResultExpired()
+    return job.result
+
+
+def _is_over(job: Job) -> bool:
+    expires_at = job.result_expires_at
+    return job.result_cleaned_at is not None or (
+        expires_at is not None and expires_at <= datetime.now(UTC)
+    )
+
+
+async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
+    """The kept preview, or a new one. Two makers at once write the same bytes to the same name."""
+    media, db = state["media"], state["db"]
+    known = await queries.media_preview(db, job.id)
+    if known and media.path(known.path).is_file():
+        width, height = result.width, result.height
+        return KeptFile(
+            known.path, "image/webp", known.bytes, known.sha256, width, height, result.expires_at
+        )
+    try:
+        data, width, height = await in_thread(
+            state["threads"].images, preview, media.path(result.path)
+        )
+    except FileNotFoundError:
+        await queries.media_gone(db, job.id, "result")
+        raise ResultExpired() from None
+    except InvalidImage:
+        raise ResultNotFound() from None
+    path, sha256 = await in_thread(
+        state["threads"].disk, media.keep, "previews", job.id, "image/webp", data
+    )
+    made = KeptFile(path, "image/webp", len(data), sha256, width, height, result.expires_at)
+    await queries.media_add_preview(db, job.id, made)
+    if await queries.media_preview(db, job.id) is None:
+        # The guest took the picture back while this was made.
+        await in_thread(state["threads"].disk, media.remove, [path])
+        raise ResultExpired()
+    return made
+
+
+def _one_range(request: Request[State], size: int) -> None:
+    """Leave only a `Range` that asks for one stretch of the file. Raises `RangeNotSatisfiable` for
+    a stretch beyond its end."""
+    asked = RANGE.match(request.headers.get("range", ""))
+    first, last = (asked["first"], asked["last"]) if asked else ("", "")
+    backwards = bool(first and last) and int(first) > int(last)
+    if asked is None or backwards or not (first or last):
+        ignore_range(request)
+    elif (first and int(first) >= size) or (not first and int(last) == 0):
+        raise RangeNotSatisfiable(size)
+
+
+def _file(
+    request: Request[State], path: Path, kept: KeptFile, name: str, disposition: str
+) -> Response:
+    left = int((kept.expires_at - datetime.now(UTC)).total_seconds())
+    etag = f'"{digest(kept.sha256, kept.path).hex()[:32]}"'
+    headers = GUARDS | {
+        "Cache-Control": f"private, max-age={max(0, min(left, MAX_AGE_SECONDS))}",
+        "ETag": etag,
+    }
+    if _matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    _one_range(request, kept.bytes)
+    return FileAnswer(
+        path,
+        headers=headers,
+        media_type=kept.mime,
+        filename=name,
+        content_disposition_type=disposition,
+    )
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags

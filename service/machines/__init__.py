@@ -1,0 +1,1 @@
+"""Machine endpoints: health probes and metrics."""

@@ -1,0 +1,1 @@
+"""Monitoring: cached checks of the database, the folder and the providers."""

@@ -1,0 +1,1 @@
+"""Gemini: the driver, its settings, its refusals, its file uploads."""

@@ -1,0 +1,1 @@
+"""OpenAI: the driver and its settings."""

@@ -1,0 +1,1 @@
+"""Upkeep: which processes live, whose folder this is, cleanup."""

@@ -1,0 +1,135 @@
+"""Every statement of `sql/` against the migrated schema and against the code that uses it."""
+
+import ast
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields, is_dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+import pytest
+
+from service import queries
+from service.storage.database import SQL_FOLDER, Statement, load_statements
+
+pytestmark = pytest.mark.anyio
+
+VERBS = ("one", "many", "value", "run")
+PARAMETER = re.compile(r"\$\d+")
+FILES = sorted(Path(queries.__file__).parent.glob("*.py"))
+TREES = [ast.parse(path.read_text()) for path in FILES]
+STATEMENTS = load_statements()
+
+each_statement = pytest.mark.parametrize(
+    "statement", STATEMENTS.values(), ids=lambda statement: statement.name
+)
+
+
+class Use(NamedTuple):
+    """One call such as `db.one("job_by_id", …)` in a function of `queries`."""
+
+    statement: str
+    verb: str
+    function: str
+    columns: frozenset[str] | None
+
+
+def uses() -> Iterator[Use]:
+    for function in chain.from_iterable(ast.walk(tree) for tree in TREES):
+        if not isinstance(function, ast.AsyncFunctionDef):
+            continue
+        for call in ast.walk(function):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            if call.func.attr in VERBS:
+                name = ast.literal_eval(call.args[0])
+                yield Use(name, call.func.attr, function.name, columns_read(function))
+
+
+def columns_read(function: ast.AsyncFunctionDef) -> frozenset[str] | None:
+    """The columns a function knows: the fields of the class it makes by `Class(**row)`, or its
+    `row["column"]`s."""
+    read: set[str] = set()
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Name(id=name), keywords=[ast.keyword(arg=None)]):
+                row_class = getattr(queries, name)
+                assert is_dataclass(row_class)
+                read |= {field.name for field in fields(row_class)}
+            case ast.Subscript(value=ast.Name(id="row"), slice=ast.Constant(value=str(column))):
+                read.add(column)
+    return frozenset(read) if read else None
+
+
+USES = list(uses())
+
+
+@pytest.fixture
+async def connection(
+    database_url: str,
+) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@each_statement
+async def test_a_statement_prepares_against_the_schema(
+    statement: Statement, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    prepared = await connection.prepare(statement.text)
+
+    wanted = {f"${n}" for n in range(1, len(prepared.get_parameters()) + 1)}
+    assert set(PARAMETER.findall(statement.text)) == wanted
+
+
+@each_statement
+async def test_its_columns_are_what_its_function_reads(
+    statement: Statement, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    [use] = {use for use in USES if use.statement == statement.name}
+    prepared = await connection.prepare(statement.text)
+    columns = [attribute.name for attribute in prepared.get_attributes()]
+
+    if use.verb in ("one", "many"):
+        assert sorted(columns) == sorted(use.columns or ())
+    elif use.verb == "value":
+        assert len(columns) == 1
+
+
+@each_statement
+def test_it_is_used_by_exactly_one_function(statement: Statement) -> None:
+    assert len([use for use in USES if use.statement == statement.name]) == 1
+
+
+@each_statement
+def test_it_says_what_it_is_for_and_names_its_parameters(statement: Statement) -> None:
+    sentence = PARAMETER.split(statement.comment)[0].strip()
+
+    assert re.match(r"[A-Z].{15,}\.(\s|$)", sentence), f"no sentence: {sentence!r}"
+    assert set(PARAMETER.findall(statement.comment)) == set(PARAMETER.findall(statement.text))
+
+
+@each_statement
+def test_its_name_begins_with_its_noun_and_its_file(statement: Statement) -> None:
+    [path] = [
+        path
+        for path in SQL_FOLDER.glob("*.sql")
+        if f"-- name: {statement.name}\n" in path.read_text()
+    ]
+
+    assert re.match(rf"{path.stem}s?_[a-z_]+$", statement.name)
+
+
+def test_every_used_statement_exists() -> None:
+    assert {use.statement for use in USES} <= set(STATEMENTS)
+
+
+def test_the_names_of_a_file_are_all_understood_by_the_loader() -> None:
+    for path in SQL_FOLDER.glob("*.sql"):
+        marks = [line for line in path.read_text().splitlines() if "name:" in line]
+        assert [f"-- name: {name}" for name in STATEMENTS if f"-- name: {name}" in marks] == marks

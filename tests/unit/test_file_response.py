@@ -1,0 +1,82 @@
+"""A file that goes while somebody asks for it."""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from service.errors import ResultExpired, TemplateNotFound
+from service.http.file_response import FileAnswer
+
+CONTENT = os.urandom(300_000)
+Range = list[tuple[bytes, bytes]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(CONTENT)
+    return path
+
+
+async def send_while_it_goes(path: Path, headers: Range) -> tuple[int, bytes]:
+    """The status and the body of an answer whose file is removed when its head goes out."""
+    status, body = 0, b""
+
+    async def send(message: Message) -> None:
+        nonlocal status, body
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            path.unlink()
+        else:
+            body += message.get("body", b"")
+
+    await FileAnswer(path)(scope(headers), receive, send)
+    return status, body
+
+
+def scope(headers: Range) -> MutableMapping[str, Any]:
+    asgi = {"version": "3.0", "spec_version": "2.4"}
+    return {"type": "http", "method": "GET", "headers": headers, "asgi": asgi}
+
+
+async def receive() -> Message:
+    raise AssertionError("an answer reads nothing")
+
+
+async def refuse(_message: Message) -> None:
+    raise AssertionError("nothing is to be sent")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [([], (200, CONTENT)), ([(b"range", b"bytes=10-99999")], (206, CONTENT[10:100_000]))],
+    ids=["whole", "a stretch"],
+)
+@pytest.mark.anyio
+async def test_who_was_promised_a_file_gets_all_of_it(
+    path: Path, headers: Range, expected: tuple[int, bytes]
+) -> None:
+    assert await send_while_it_goes(path, headers) == expected
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("gone", [ResultExpired, TemplateNotFound])
+@pytest.mark.anyio
+async def test_a_file_that_is_gone_is_refused_before_anything_is_sent(
+    path: Path, gone: type[ResultExpired] | type[TemplateNotFound]
+) -> None:
+    answer = FileAnswer(path, gone)
+    path.unlink()
+    with pytest.raises(gone):
+        await answer(scope([]), receive, refuse)
+
+
+@pytest.mark.anyio
+async def test_no_descriptor_is_left_behind(path: Path) -> None:
+    before = os.listdir("/dev/fd")
+    await send_while_it_goes(path, [])
+    assert os.listdir("/dev/fd") == before
