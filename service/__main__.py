@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from service import config
-from service.app import find_problems
 from service.http.protocol import PatientProtocol
+from service.lifespan import find_problems
 
 # A shot may take the longest window; what is slower than that is cut at shutdown.
 SHUTDOWN_SECONDS = 65

@@ -1,7 +1,7 @@
 """What operators read: JSON log lines, the request id, one line per request.
 
-The access log is a pure ASGI layer, so it sees what really went over the wire. A handler adds to
-its line by putting fields into `scope["line"]`; a shot's line is named `shot`.
+The access log is pure ASGI middleware, so it sees what really went over the wire. A handler adds to
+its line by `note`; a shot's line is named `shot`.
 """
 
 import logging
@@ -9,6 +9,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -51,7 +52,8 @@ def set_up_logging(level: str) -> None:
 
 
 class AccessLog:
-    """ASGI layer: a request id for everything that happens inside, and one line at the end."""
+    """Access log: ASGI middleware that gives everything inside a request id, and writes one line at
+    the end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -96,6 +98,18 @@ class AccessLog:
             address=client[0] if client else None,
             **line,
         )
+
+
+def line_of(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request's one log line; of a `Request` or of its scope."""
+    line: dict[str, Any] = request["line"]
+    return line
+
+
+def note(request: Mapping[str, Any], **fields: object) -> None:
+    """Add fields to a request's log line: `path` takes the place of the address, `event` that of
+    the line's name."""
+    line_of(request).update(fields)
 
 
 def _request_id(scope: Scope) -> str:

@@ -18,8 +18,8 @@ from service import queries
 from service.config import Config
 from service.errors import InvalidFields, JobNotFound
 from service.http import guards, json_body
+from service.http.links import owner_url, result_url
 from service.queries import JobFilter, JobRow, JobStory, Place
-from service.shots.picture_response import owner_url, result_url
 from service.state import State
 
 MAX_PAGE = 200
@@ -55,7 +55,7 @@ async def list_jobs(request: Request[State]) -> Response:
     by `older_than` and `newer_than`; `format=csv` streams all that the filter lets through."""
     asked = json_body.query(request, JournalQuery)
     wanted = JobFilter(
-        *(_clean(asked.slot_id), asked.status, _clean(asked.reason), asked.source),
+        *(asked.slot_id, asked.status, asked.reason, asked.source),
         *(_aware(asked.from_, "from"), _aware(asked.until, "until")),
     )
     if asked.format == "csv":
@@ -104,19 +104,12 @@ async def show_job(request: Request[State]) -> Response:
     story = await queries.journal_story(state["db"], job_id) if job_id else None
     if story is None:
         raise JobNotFound()
-    public = _public(state["config"], story)
-    return json_body.answer((_private(state["config"], story) if signed_in else {}) | public)
+    public = _as_public_json(state["config"], story)
+    return json_body.answer((_as_admin_json(state["config"], story) if signed_in else {}) | public)
 
 
-def _is_shown(story: JobStory) -> bool:
-    """Whether everybody who knows the job sees its picture."""
-    expires_at = story.result_expires_at
-    over = expires_at is None or story.result_cleaned_at or expires_at <= datetime.now(UTC)
-    return story.source == "device" and not over
-
-
-def _public(config: Config, story: JobStory) -> dict[str, Any]:
-    base, shown = config.public_base_url, _is_shown(story)
+def _as_public_json(config: Config, story: JobStory) -> dict[str, Any]:
+    base, shown = config.public_base_url, story.is_public
     return {
         "job_id": story.id,
         "slot_id": story.slot_id,
@@ -134,14 +127,14 @@ def _public(config: Config, story: JobStory) -> dict[str, Any]:
     }
 
 
-def _private(config: Config, story: JobStory) -> dict[str, Any]:
+def _as_admin_json(config: Config, story: JobStory) -> dict[str, Any]:
     digest = story.source_sha256
-    told = asdict(story) | {
+    fields = asdict(story) | {
         "source_sha256": digest.hex() if digest else None,
-        "page_url": owner_url(config, story.id) if _is_shown(story) else None,
+        "page_url": owner_url(config, story.id) if story.is_public else None,
     }
-    del told["id"]
-    return told
+    del fields["id"]
+    return fields
 
 
 async def list_audit(request: Request[State]) -> Response:
@@ -150,8 +143,8 @@ async def list_audit(request: Request[State]) -> Response:
     found = await queries.audit_page(
         request.state["db"],
         asked.before,
-        _clean(asked.actor),
-        _clean(asked.action),
+        asked.actor,
+        asked.action,
         asked.limit + 1,
     )
     page, more = found[: asked.limit], len(found) > asked.limit
@@ -219,8 +212,3 @@ def _aware(moment: datetime | None, name: str) -> datetime | None:
     except OverflowError:
         message = "Expected a time of the years 1 to 9999 in UTC"
         raise InvalidFields([{"path": name, "message": message}]) from None
-
-
-def _clean(text: str | None) -> str | None:
-    """PostgreSQL knows no NUL; nothing there can match one."""
-    return None if text is None else text.replace("\0", "\ufffd")

@@ -1,4 +1,4 @@
-"""The ready light: everything an event needs, tried before the doors open.
+"""Preflight: everything an event needs, tried before the doors open.
 
 Each check is told on a line of its own as soon as it ends, so that whoever waits sees how far it is
 and no proxy takes the silence for the end.
@@ -23,12 +23,11 @@ from service.crypto import is_seal, seal
 from service.errors import NotConfigured, NotFound, PhotoslotError, ProviderBusy, SlotBusy
 from service.http import guards, json_body
 from service.monitoring.provider_health import MODEL_ENDS_SOON
-from service.providers import Plan
+from service.providers.base import Plan
 from service.providers.http import get
 from service.queries import IngestSlot, Slot
-from service.shots import plans as calls
-from service.shots import test_shot
-from service.shots.test_shot import Rehearsal
+from service.shots import plans, test_shot
+from service.shots.test_shot import TestShot
 from service.state import State
 
 SALT = "photoslot.proof"
@@ -45,7 +44,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 log = structlog.get_logger()
 
-Status = Literal["ok", "warning", "failed"]
+FindingStatus = Literal["ok", "warning", "failed"]
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,7 +57,7 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
 class Finding:
     """How a check ended, why in a word and for admins in a sentence, and its figures."""
 
-    status: Status = "ok"
+    status: FindingStatus = "ok"
     reason: str | None = None
     details: str | None = None
     figures: dict[str, Any] = field(default_factory=dict)
@@ -79,12 +78,12 @@ class Check:
     subject: str | None = None
     name: str | None = None
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {"check": self.check, "subject": self.subject, "name": self.name}
 
 
 @dataclass(slots=True)
-class Turns:
+class ShotQueue:
     """Test shots wait here until it is their turn; when whoever asked has left, none begins."""
 
     free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHOTS_AT_ONCE))
@@ -99,17 +98,17 @@ async def run(request: Request[State]) -> Response:
     """`POST /api/preflight`: a line of JSON for the plan, one for each check, one for the light."""
     state, wanted = request.state, await json_body.read_json(request, Wanted)
     active = [slot for slot in await queries.slot_list(state["db"]) if slot.is_active]
-    turns = Turns()
-    checks = await _checks(request, active, turns if wanted.shots else None)
+    queue = ShotQueue()
+    checks = await _checks(request, active, queue if wanted.shots else None)
     admin, address = guards.admin(request), guards.address(request)
     details = {"shots": wanted.shots}
     await queries.audit_add(state["db"], admin, address, "preflight", "all", details)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_lines(checks, turns), 200, headers, "application/x-ndjson")
+    return StreamingResponse(_lines(checks, queue), 200, headers, "application/x-ndjson")
 
 
 async def prove(request: Request[State]) -> Response:
-    """`GET /public/proof/{nonce}`: a signature only this house can give: whoever asked by the
+    """`GET /public/proof/{nonce}`: a signature only this service can give: whoever asked by the
     public address knows whom it leads to."""
     nonce = request.path_params["nonce"]
     if len(nonce) != 2 * NONCE_BYTES:
@@ -119,14 +118,14 @@ async def prove(request: Request[State]) -> Response:
 
 
 async def _checks(
-    request: Request[State], active: Sequence[Slot], turns: Turns | None
+    request: Request[State], active: Sequence[Slot], queue: ShotQueue | None
 ) -> list[Check]:
-    """Everything that will be looked at; the slots take a shot when there are `turns` for it."""
+    """Everything that will be looked at; the slots take a shot when there is a `queue` for it."""
     state = request.state
     ready = [await _prepared(state, slot) for slot in active]
     plans = [plan for slot in ready for plan in slot.plans]
-    named = sorted({name for slot in active for name in _providers(slot)})
-    house = [
+    named = sorted({plan.provider for slot in active for plan in slot.plans})
+    service = [
         Check("database", partial(_database, state)),
         Check("clock", partial(_clock, state)),
         Check("disk", partial(_disk, state)),
@@ -136,10 +135,10 @@ async def _checks(
     ]
     keys = [Check("provider", partial(_provider, state, name, plans), name) for name in named]
     slots = [
-        Check("slot", partial(_slot, request, slot, turns), slot.in_force.id, slot.name)
+        Check("slot", partial(_slot, request, slot, queue), slot.in_force.id, slot.name)
         for slot in ready
     ]
-    return house + keys + slots
+    return service + keys + slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +156,12 @@ async def _prepared(state: State, slot: Slot) -> Prepared:
     in_force = await queries.slot_for_ingest(state["db"], slot.id, b"", ttl_hours)
     assert in_force is not None, "slots are never removed"
     try:
-        return Prepared(slot.name, in_force, await calls.plans_of(state, in_force))
+        return Prepared(slot.name, in_force, await plans.plans_of(state, in_force))
     except NotConfigured as problem:
         return Prepared(slot.name, in_force, [], problem)
 
 
-def _providers(slot: Slot) -> set[str]:
-    return {slot.provider} | ({slot.fallback["provider"]} if slot.fallback else set())
-
-
-async def _lines(checks: Sequence[Check], turns: Turns) -> AsyncIterator[bytes]:
+async def _lines(checks: Sequence[Check], queue: ShotQueue) -> AsyncIterator[bytes]:
     """The plan, the findings in the order in which they are found, the light."""
     tasks = [asyncio.create_task(_find(check)) for check in checks]
     _running.update(tasks)
@@ -174,14 +169,14 @@ async def _lines(checks: Sequence[Check], turns: Turns) -> AsyncIterator[bytes]:
         task.add_done_callback(_running.discard)
     found: list[Finding] = []
     try:
-        yield _line({"checks": [check.told() for check in checks]})
+        yield _line({"checks": [check.as_json() for check in checks]})
         for ended in asyncio.as_completed(tasks):
             check, finding = await ended
             found.append(finding)
-            yield _line(check.told() | asdict(finding))
+            yield _line(check.as_json() | asdict(finding))
         yield _line(_light(found))
     finally:
-        turns.is_over = True
+        queue.is_over = True
 
 
 def _line(content: object) -> bytes:
@@ -227,7 +222,7 @@ def clock_finding(skew: timedelta) -> Finding:
     """What a clock that goes before (or after) ours by so much means."""
     skew_ms = round(skew / timedelta(milliseconds=1))
     if abs(skew_ms) >= CLOCK_WARNING_MS:
-        status: Status = "failed" if abs(skew_ms) >= CLOCK_FAILED_MS else "warning"
+        status: FindingStatus = "failed" if abs(skew_ms) >= CLOCK_FAILED_MS else "warning"
         return Finding(status, "clock_differs", figures={"skew_ms": skew_ms})
     return Finding(figures={"skew_ms": skew_ms})
 
@@ -248,7 +243,7 @@ def disk_finding(free_bytes: int, min_free_bytes: int) -> Finding:
 
 
 async def _public_url(state: State) -> Finding:
-    """Ask this house by its public address over a connection of its own, as a guest's phone
+    """Ask this service by its public address over a connection of its own, as a guest's phone
     would."""
     config = state["config"]
     base, nonce = config.public_base_url, secrets.token_hex(NONCE_BYTES)
@@ -322,16 +317,18 @@ async def _provider(state: State, name: str, plans: Sequence[Plan]) -> Finding:
     return Finding(figures=figures)
 
 
-async def _slot(request: Request[State], slot: Prepared, turns: Turns | None) -> Finding:
+async def _slot(request: Request[State], slot: Prepared, queue: ShotQueue | None) -> Finding:
     """Whether the slot could take a shot, or how it took one."""
     if slot.problem:
         return Finding.of(slot.problem)
-    if turns is None:
+    if queue is None:
         return _unless_fallback(slot)
-    async with turns.free:
-        if turns.is_over:
+    async with queue.free:
+        if queue.is_over:
             return Finding("failed", "given_up")
-        return shot_finding(slot, await test_shot.rehearse(request, slot.in_force))
+        return shot_finding(
+            slot, await test_shot.take(request.state, slot.in_force, guards.address(request))
+        )
 
 
 def _unless_fallback(slot: Prepared) -> Finding:
@@ -342,24 +339,24 @@ def _unless_fallback(slot: Prepared) -> Finding:
     return Finding("warning", "fallback_only")
 
 
-def shot_finding(slot: Prepared, rehearsal: Rehearsal) -> Finding:
+def shot_finding(slot: Prepared, shot: TestShot) -> Finding:
     """What a test shot that went so means for the slot."""
     window = slot.in_force.sync_response_seconds
     figures = {
-        "job_id": rehearsal.job_id,
-        "total_ms": rehearsal.total_ms,
+        "job_id": shot.job_id,
+        "total_ms": shot.total_ms,
         "window_seconds": window,
-        "provider": rehearsal.provider,
-        "provider_calls": rehearsal.provider_calls,
+        "provider": shot.provider,
+        "provider_calls": shot.provider_calls,
     }
-    failure = rehearsal.failure
+    failure = shot.failure
     if failure:
         finding = Finding.of(failure, **figures)
         # A camera is at work there: the slot is well.
         is_busy = isinstance(failure, SlotBusy | ProviderBusy)
         return replace(finding, status="warning") if is_busy else finding
-    if rehearsal.stumble:
-        return Finding("warning", rehearsal.stumble, figures=figures)
-    if rehearsal.total_ms > SLOW_SHARE * window * 1000:
+    if shot.stumble:
+        return Finding("warning", shot.stumble, figures=figures)
+    if shot.total_ms > SLOW_SHARE * window * 1000:
         return Finding("warning", "slow", figures=figures)
     return replace(_unless_fallback(slot), figures=figures)

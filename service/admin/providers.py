@@ -7,9 +7,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import providers, queries
+from service import queries
 from service.http import json_body
 from service.monitoring.provider_health import Standing
+from service.providers import registry
 from service.providers.base import Operation, Provider
 from service.queries import Breaker
 from service.state import State
@@ -31,7 +32,7 @@ async def list_providers(request: Request[State]) -> Response:
                     [b for b in breakers if b.provider == name],
                     [_standing(one) for one in standings if one.provider == name],
                 )
-                for name, provider in sorted(providers.REGISTRY.items())
+                for name, provider in sorted(registry.REGISTRY.items())
             ]
         }
     )

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import msgspec
 
-from service import providers, queries
+from service import queries
 from service.errors import InvalidFields
 from service.http.json_body import field_error
+from service.providers import registry
 from service.providers.base import Operation
 from service.queries import Slot
 from service.storage.database import Runner
@@ -125,9 +126,9 @@ async def check(db: Runner, fields: Mapping[str, Any]) -> None:
 
 
 def _plan_errors(plan: Mapping[str, Any], prefix: str) -> list[dict[str, str]]:
-    driver = providers.REGISTRY.get(plan["provider"])
+    driver = registry.REGISTRY.get(plan["provider"])
     if driver is None:
-        known = ", ".join(sorted(providers.REGISTRY))
+        known = ", ".join(sorted(registry.REGISTRY))
         return [_error(f"{prefix}provider", f"Unknown provider; known are {known}")]
     operation = driver.operations.get(plan["operation"])
     if operation is None:

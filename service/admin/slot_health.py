@@ -1,4 +1,4 @@
-"""How each slot stands: whether a shot would find somebody to edit it, and if not, why.
+"""Slot health: whether a shot would find somebody to edit it, and if not, why.
 
 By what is known without asking anybody: keys, breakers, how the slot's last shot went. A wrong key
 or an unknown model makes the slot red, never the service.
@@ -7,13 +7,14 @@ or an unknown model makes the slot red, never the service.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from service import providers, queries
+from service import queries
 from service.config import ProviderAccount
 from service.errors import NotConfigured, ProviderAuth, ProviderError
 from service.monitoring.provider_health import Standing
-from service.queries import Breaker, Slot, SlotShot
+from service.providers import registry
+from service.queries import Breaker, Slot, SlotPlan, SlotShot
 from service.state import State
 
 MODEL_ENDS = "model_ends"
@@ -60,28 +61,25 @@ def _health(slot: Slot, known: Known) -> Health:
     if not slot.has_ingest_password:
         return Health("bad", NotConfigured.reason, "This slot has no ingest password.")
     shot = known.shots.get(slot.id)
-    plan = {"provider": slot.provider, "operation": slot.operation, "settings": slot.settings}
+    plan, *fallbacks = slot.plans
     trouble = _trouble(plan, known) or _refused_order(slot, shot)
     if trouble is None:
         return _last_day(plan, known) or Health("ok")
-    is_saved = (
-        slot.fallback
-        and _trouble(slot.fallback, known) is None
-        and (shot is None or shot.status == "done")
+    is_saved = any(_trouble(fallback, known) is None for fallback in fallbacks) and (
+        shot is None or shot.status == "done"
     )
     return replace(trouble, status="warn") if is_saved else trouble
 
 
-def _trouble(plan: Mapping[str, Any], known: Known) -> Health | None:
+def _trouble(plan: SlotPlan, known: Known) -> Health | None:
     """What keeps a plan from being run, whatever the photo."""
-    order = (plan["provider"], plan["operation"], plan.get("settings", {}))
     try:
-        model = providers.plan(*order, (), known.accounts).model
+        model = _model(plan, known)
     except NotConfigured as problem:
         return Health("bad", problem.reason, problem.details)
-    breaker = known.breakers.get((plan["provider"], model))
+    breaker = known.breakers.get((plan.provider, model))
     if breaker is None or not breaker.failures:
-        return _refused_key(known.standings.get((plan["provider"], model)))
+        return _refused_key(known.standings.get((plan.provider, model)))
     if breaker.opened_at is None and breaker.reason != ProviderAuth.reason:
         return None
     since = breaker.opened_at or breaker.failed_at
@@ -95,12 +93,16 @@ def _refused_key(standing: Standing | None) -> Health | None:
     return Health("bad", standing.reason, standing.details, standing.since)
 
 
-def _last_day(plan: Mapping[str, Any], known: Known) -> Health | None:
+def _model(plan: SlotPlan, known: Known) -> str:
+    """The model a plan orders. Raises `NotConfigured`."""
+    ordered = (plan.provider, plan.operation, plan.settings)
+    return registry.plan(*ordered, (), known.accounts).model
+
+
+def _last_day(plan: SlotPlan, known: Known) -> Health | None:
     """A warning that the provider ends the model soon."""
-    model = providers.plan(
-        plan["provider"], plan["operation"], plan["settings"], (), known.accounts
-    ).model
-    standing = known.standings.get((plan["provider"], model))
+    model = _model(plan, known)
+    standing = known.standings.get((plan.provider, model))
     if standing is None or not standing.ends_soon:
         return None
     details = f"The provider ends {model} on {standing.shutdown_date}."

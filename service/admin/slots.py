@@ -1,4 +1,4 @@
-"""The admins' slots: read, change, history, restore, a test run, its own clean-up."""
+"""Slots API: read, change, history, restore, a test shot, its own cleanup."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,18 +9,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
+from service import logs, queries
 from service.admin import slot_fields, slot_health
 from service.admin.slot_fields import SlotChange, TestChange
 from service.crypto import hash_password
 from service.errors import NotFound, SlotNotFound, VersionConflict
 from service.http import guards, json_body
-from service.http.multipart import Upload, boundary_of, receive_upload
+from service.http.multipart import boundary_of, expected_bytes, receive_upload
 from service.queries import IngestSlot, Slot, SlotVersion
-from service.shots import edit
-from service.shots.edit import MEGABYTE, Shot
+from service.shots import edit, picture_response
+from service.shots.shot import arrive
 from service.state import State
-from service.storage.media import Workbench
 from service.threads import in_thread
 from service.upkeep import cleanup
 
@@ -35,7 +34,7 @@ class VersionsQuery(msgspec.Struct, forbid_unknown_fields=True):
 async def list_slots(request: Request[State]) -> Response:
     """`GET /api/slots`: all of them, each with how it stands."""
     found = await queries.slot_list(request.state["db"])
-    return json_body.answer({"slots": await _told(request, found)})
+    return json_body.answer({"slots": await _slots_as_json(request, found)})
 
 
 async def show(request: Request[State]) -> Response:
@@ -70,13 +69,13 @@ async def list_versions(request: Request[State]) -> Response:
     more = len(found) > len(page)
     return json_body.answer(
         {
-            "versions": [_described(version) for version in page],
+            "versions": [_as_json(version) for version in page],
             "next_before": page[-1].version if more else None,
         }
     )
 
 
-def _described(version: SlotVersion) -> dict[str, Any]:
+def _as_json(version: SlotVersion) -> dict[str, Any]:
     """A version with what can be restored of it."""
     snapshot = {name: version.snapshot[name] for name in slot_fields.WRITABLE}
     return asdict(version) | {"snapshot": snapshot}
@@ -94,37 +93,34 @@ async def restore(request: Request[State]) -> Response:
     return await _answer(request)
 
 
-async def test_run(request: Request[State]) -> Response:
+async def test_shot(request: Request[State]) -> Response:
     """`POST /api/slots/{id}/test-run`: one shot from the browser, by the way of every shot; a form
     field `change` (JSON) tries settings that are not saved."""
     arrived = asyncio.get_running_loop().time()
-    state, slot_id = request.state, request.path_params["slot_id"]
-    if "\0" in slot_id:
-        raise SlotNotFound()
+    state = request.state
     slot = await queries.slot_for_ingest(
-        state["db"], slot_id, b"", state["config"].result_ttl_hours
+        state["db"], json_body.slot_id(request), b"", state["config"].result_ttl_hours
     )
     if slot is None:
         raise SlotNotFound()
     boundary = boundary_of(request.headers.get("content-type"))
-    shot = edit.arrive(request, slot, "test", arrived)
-
-    async def read(shot: Shot, bench: Workbench) -> Upload:
+    shot = arrive(slot, "test", arrived, guards.address(request), logs.line_of(request))
+    async with edit.admit(state, shot, expected_bytes(request, slot.max_bytes)) as temp:
         upload = await receive_upload(
-            request.receive,
+            request,
             boundary=boundary,
-            target=bench.path("upload"),
-            max_file_bytes=slot.size_limit_mb * MEGABYTE,
+            target=temp.path("upload"),
+            max_file_bytes=slot.max_bytes,
             until=shot.upload_by,
-            threads=state["threads"].disk,
             progress=shot.progress,
         )
         if text := upload.fields.pop("change", None):
             shot.slot = await _unsaved(state, slot, text)
-        shot.is_known = True
-        return upload
-
-    return await edit.take(request, shot, read)
+        shot.is_authenticated = True
+        shot.received(upload)
+        with picture_response.watch(request) as device:
+            result = await edit.edit(state, shot, upload, temp, device.is_there)
+            return picture_response.answer(request, result, device)
 
 
 async def clean(request: Request[State]) -> Response:
@@ -152,11 +148,11 @@ async def _clean(request: Request[State], slot_id: str | None) -> Response:
 
 async def _answer(request: Request[State]) -> Response:
     """The slot as it is now."""
-    [told] = await _told(request, [await _slot(request)])
-    return json_body.answer(told)
+    [slot] = await _slots_as_json(request, [await _slot(request)])
+    return json_body.answer(slot)
 
 
-async def _told(request: Request[State], found: Sequence[Slot]) -> list[dict[str, Any]]:
+async def _slots_as_json(request: Request[State], found: Sequence[Slot]) -> list[dict[str, Any]]:
     healths = await slot_health.of_slots(request.state, found)
     return [
         asdict(slot) | {"health": asdict(how)} for slot, how in zip(found, healths, strict=True)
@@ -164,8 +160,7 @@ async def _told(request: Request[State], found: Sequence[Slot]) -> list[dict[str
 
 
 async def _slot(request: Request[State]) -> Slot:
-    slot_id = request.path_params["slot_id"]
-    slot = None if "\0" in slot_id else await queries.slot_by_id(request.state["db"], slot_id)
+    slot = await queries.slot_by_id(request.state["db"], json_body.slot_id(request))
     if slot is None:
         raise SlotNotFound()
     return slot

@@ -42,7 +42,7 @@ class StatsQuery(WindowQuery):
 async def show(request: Request[State]) -> Response:
     """`GET /api/stats`: the house, or one slot, with a series for charts and recent failures."""
     db, asked = request.state["db"], json_body.query(request, StatsQuery)
-    slot_id = asked.slot_id.replace("\0", "\ufffd") if asked.slot_id else None
+    slot_id = asked.slot_id or None
     span = Span.up_to_now(asked.window)
     totals = await _totals(db, span)
     failed = JobFilter(slot_id=slot_id, since=span.since, until=span.until)

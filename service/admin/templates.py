@@ -12,7 +12,8 @@ from service.errors import TemplateInUse, TemplateNotFound
 from service.http import guards, json_body
 from service.http.file_response import whole_file
 from service.http.multipart import Progress, boundary_of, receive_upload
-from service.pictures.images import inspect, preview
+from service.pictures.inspect import inspect
+from service.pictures.prepare import preview
 from service.queries import ListedTemplate, Template
 from service.state import State
 from service.threads import in_thread
@@ -27,15 +28,14 @@ async def add(request: Request[State]) -> Response:
     state = request.state
     boundary = boundary_of(request.headers.get("content-type"))
     template_id = uuid4()
-    with state["media"].workbench(template_id, state["worker"]) as bench:
-        path = bench.path("upload")
+    with state["media"].temp_files(template_id, state["worker"]) as temp:
+        path = temp.path("upload")
         upload = await receive_upload(
-            request.receive,
+            request,
             boundary=boundary,
             target=path,
             max_file_bytes=MAX_TEMPLATE_BYTES,
             until=asyncio.get_running_loop().time() + UPLOAD_SECONDS,
-            threads=state["threads"].disk,
             progress=Progress(),
         )
         pixels = state["config"].max_image_megapixels * 1_000_000
@@ -45,25 +45,25 @@ async def add(request: Request[State]) -> Response:
         await queries.template_lock(session)
         known = await queries.template_by_digest(session, upload.sha256)
         if known is not None and state["media"].path(known.path).is_file():
-            return json_body.answer(_described(known), 200)
+            return json_body.answer(_as_json(known), 200)
         # A file that was lost comes back under its old id: what uses it works again.
         file_id = known.id if known else template_id
         kept, sha256 = await in_thread(
             state["threads"].disk, state["media"].keep, "templates", file_id, info.mime, data
         )
         if known is not None:
-            return json_body.answer(_described(known), 200)
+            return json_body.answer(_as_json(known), 200)
         await queries.template_add(session, template_id, kept, info, len(data), sha256)
         await _audit(request, session, "template.add", template_id)
         added = await queries.template_by_digest(session, sha256)
     assert added is not None
-    return json_body.answer(_described(added), 201)
+    return json_body.answer(_as_json(added), 201)
 
 
 async def list_templates(request: Request[State]) -> Response:
     """`GET /api/template-media`: each with the slots that use it."""
     found = await queries.template_list(request.state["db"])
-    return json_body.answer({"templates": [_described(template) for template in found]})
+    return json_body.answer({"templates": [_as_json(template) for template in found]})
 
 
 async def show(request: Request[State]) -> Response:
@@ -111,10 +111,10 @@ async def _template(request: Request[State]) -> Template:
     return found[0]
 
 
-def _described(template: Template | ListedTemplate) -> dict[str, object]:
-    described = asdict(template)
-    del described["path"]
-    return described
+def _as_json(template: Template | ListedTemplate) -> dict[str, object]:
+    fields = asdict(template)
+    del fields["path"]
+    return fields
 
 
 async def _audit(

@@ -1,5 +1,5 @@
-"""Public pictures: the result of a job for as long as it is kept or until its guest takes it back,
-its small preview, the QR code that takes it to a phone.
+"""Results: a job's picture for as long as it is kept or until its guest takes it back, its small
+preview, the QR code that takes it to a phone.
 
 A picture is gone from the second it expires, whether or not its file is still there. Nothing here
 tells an unknown job from one that has no picture to show.
@@ -22,12 +22,11 @@ from service.errors import (
     ResultNotFound,
     Unauthorized,
 )
-from service.http import guards, json_body
+from service.http import guards, json_body, links
 from service.http.file_response import FileAnswer, ignore_range
-from service.pictures.images import preview
+from service.pictures.prepare import preview
 from service.pictures.qr import qr_code
 from service.queries import Job, KeptFile
-from service.shots import picture_response
 from service.state import State
 from service.storage.media import EXTENSIONS
 from service.threads import in_thread
@@ -69,10 +68,10 @@ async def show_code(request: Request[State]) -> Response:
     key is in the code too."""
     job, config = await _job(request), request.state["config"]
     _current(job)
-    url = picture_response.page_url(config, job.id)
+    url = links.page_url(config, job.id)
     if KEY_HEADER in request.headers:
         _check_key(request)
-        url = picture_response.owner_url(config, job.id)
+        url = links.owner_url(config, job.id)
     headers = GUARDS | {"Cache-Control": "no-store"}
     return Response(qr_code(url), headers=headers, media_type="image/svg+xml")
 
@@ -100,7 +99,7 @@ def _check_key(request: Request[State]) -> None:
     job_id, given = json_body.job_id(request), request.headers.get(KEY_HEADER, "")
     if job_id is None:
         raise ResultNotFound()
-    if not picture_response.is_delete_key(request.state["config"], job_id, given):
+    if not links.is_delete_key(request.state["config"], job_id, given):
         raise DeleteKeyInvalid()
 
 
@@ -114,14 +113,14 @@ async def _job(request: Request[State]) -> Job:
 
 def _current(job: Job) -> KeptFile:
     """The job's picture if the public may see it. A test is no public picture."""
-    if job.source == "test":
+    if job.is_test:
         raise ResultNotFound()
     return _kept(job)
 
 
 async def _visible(request: Request[State], job: Job) -> KeptFile:
     """The job's picture if who asks may see it: that of a test is for admins."""
-    is_admins = job.source == "test" and await _is_admin(request)
+    is_admins = job.is_test and await _is_admin(request)
     return _kept(job) if is_admins else _current(job)
 
 
@@ -137,16 +136,9 @@ async def _is_admin(request: Request[State]) -> bool:
 def _kept(job: Job) -> KeptFile:
     if job.status != "done" or job.result is None:
         raise ResultNotFound()
-    if _is_over(job):
+    if job.is_over:
         raise ResultExpired()
     return job.result
-
-
-def _is_over(job: Job) -> bool:
-    expires_at = job.result_expires_at
-    return job.result_cleaned_at is not None or (
-        expires_at is not None and expires_at <= datetime.now(UTC)
-    )
 
 
 async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:

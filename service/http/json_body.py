@@ -64,10 +64,23 @@ def _nuls(value: Any, path: str) -> Iterator[str]:
 
 def query(request: Request[State], kind: type[T]) -> T:
     """The query string as `kind`. Raises `InvalidFields`."""
+    given = {name: without_nul(value) for name, value in request.query_params.items()}
     try:
-        return msgspec.convert(dict(request.query_params), kind, strict=False)
+        return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidFields([field_error(error, "")]) from None
+
+
+def slot_id(request: Request[State]) -> str:
+    """The slot id of the path. Where it has a NUL, which PostgreSQL refuses, something else that no
+    slot is called."""
+    text: str = request.path_params["slot_id"]
+    return without_nul(text)
+
+
+def without_nul(text: str) -> str:
+    """Text that matches nothing where it had a NUL: PostgreSQL keeps none."""
+    return text.replace("\0", "\ufffd")
 
 
 def job_id(request: Request[State]) -> UUID | None:

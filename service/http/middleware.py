@@ -1,4 +1,4 @@
-"""Pure ASGI layers around every route."""
+"""ASGI middleware around every route."""
 
 import asyncio
 
@@ -6,6 +6,7 @@ import structlog
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.errors import PhotoslotError
 
 LINGER_SECONDS = 2.0
@@ -38,8 +39,8 @@ class UnexpectedErrors:
             if started:
                 raise
             answer = PhotoslotError()
-            answer.job_id = scope["line"].get("job_id")
-            scope["line"]["reason"] = answer.reason
+            answer.job_id = logs.line_of(scope).get("job_id")
+            logs.note(scope, reason=answer.reason)
             response = JSONResponse(answer.body(), answer.status, answer.all_headers())
             await response(scope, receive, send)
 

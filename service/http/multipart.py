@@ -1,4 +1,5 @@
-"""A camera's multipart body in one pass: text fields into memory, one file onto the disk.
+"""Multipart form: a body with a photo, read in one pass, text fields into memory, one file onto
+the disk.
 
 The parser finds parts while bytes arrive; the file is hashed and written in batches by a thread;
 every limit is enforced at the byte that breaks it. python-multipart's errors end here.
@@ -15,6 +16,7 @@ from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
 from starlette.types import Receive
 
 from service.crypto import Digest
@@ -26,6 +28,7 @@ from service.errors import (
     UnsupportedMediaType,
     UploadTimeout,
 )
+from service.state import State
 from service.storage.media import create, disk_errors
 from service.threads import in_thread
 
@@ -70,14 +73,24 @@ def boundary_of(content_type: str | None) -> bytes:
     return boundary
 
 
+def expected_bytes(request: Request[State], max_file_bytes: int) -> int:
+    """How many bytes the body may bring: what it declares, else the most its file may be. Raises
+    `PayloadTooLarge`."""
+    declared = request.headers.get("content-length")
+    if declared is None:
+        return max_file_bytes
+    if int(declared) > max_file_bytes + MAX_OVERHEAD_BYTES:
+        raise too_large(max_file_bytes)
+    return int(declared)
+
+
 async def receive_upload(
-    receive: Receive,
+    request: Request[State],
     *,
     boundary: bytes,
     target: Path,
     max_file_bytes: int,
     until: float,
-    threads: ThreadPoolExecutor,
     progress: Progress,
     on_password: Callable[[str], Awaitable[None]] | None = None,
 ) -> Upload:
@@ -87,13 +100,13 @@ async def receive_upload(
     Raises `InvalidRequest`, `PayloadTooLarge`, `UploadTimeout`, `ClientClosed`, `StorageFull`,
     `StorageError`, and what `on_password` raises."""
     form = _Form(progress, max_file_bytes)
-    parser = form.parser(boundary)
+    parser, threads = form.parser(boundary), request.state["threads"].disk
     try:
         async with asyncio.timeout_at(until), _Spool(target, threads) as spool:
             asked = False
             more = True
             while more:
-                chunk, more = await _next_chunk(receive)
+                chunk, more = await _next_chunk(request.receive)
                 form.take(parser, chunk)
                 if on_password and not asked and "password" in progress.fields:
                     asked = True

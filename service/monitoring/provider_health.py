@@ -13,10 +13,11 @@ from typing import Any
 
 import httpx
 
-from service import providers, queries
+from service import queries
 from service.config import ProviderAccount
 from service.errors import NotConfigured, PhotoslotError, ProviderUnavailable
 from service.monitoring.cached_check import Glance
+from service.providers import registry
 from service.providers.base import Plan, Pulse
 from service.queries import Breaker, Slot
 from service.storage.accounts import ProviderKeys
@@ -149,12 +150,10 @@ def _ordered(
     plans: dict[tuple[str, str], Plan] = {}
     unfit: dict[str, Standing] = {}
     for slot in slots:
-        main = {"provider": slot.provider, "operation": slot.operation, "settings": slot.settings}
-        for order in (main, *([slot.fallback] if slot.fallback else ())):
-            name = order["provider"]
+        for ordered in slot.plans:
+            name = ordered.provider
             try:
-                settings = order.get("settings", {})
-                plan = providers.plan(name, order["operation"], settings, (), accounts)
+                plan = registry.plan(name, ordered.operation, ordered.settings, (), accounts)
                 plans[_key(plan)] = plan
             except NotConfigured as problem:
                 unfit[name] = Standing(name, None, problem.reason, problem.details)

@@ -1,4 +1,4 @@
-"""The house's own test photo: somebody before a wall, as a booth would take them."""
+"""Sample photo: the service's own, for test shots; somebody before a wall, as in a booth."""
 
 import io
 from functools import cache
@@ -30,7 +30,7 @@ SITTER: tuple[tuple[tuple[int, int, int], Box], ...] = (
 
 
 @cache
-def portrait() -> bytes:
+def sample_photo() -> bytes:
     """A JPEG of 1200 by 900 pixels, always the same. Blocks."""
     picture = _wall()
     draw = ImageDraw.Draw(picture)

@@ -1,5 +1,5 @@
-"""The calls of one shot: after each failure it is decided here whether to call once more, to go on
-to the next plan, or to give up.
+"""Provider calls of one shot, each noted as an attempt: after a failure it is decided here whether
+to call the same provider once more or to give up.
 
 A provider says with its failure how often and after what pause its call may be repeated
 (`ProviderFailure`); what is left of the window decides whether it is.
@@ -17,7 +17,6 @@ import httpx
 
 from service.counters import MAYBE_BILLED_TWICE, count_attempt
 from service.errors import (
-    ContentBlocked,
     ImageTooLarge,
     InvalidImage,
     PhotoslotError,
@@ -27,17 +26,13 @@ from service.errors import (
     ProviderUnavailable,
     UnsupportedMediaType,
 )
-from service.pictures.images import ImageInfo, Photo, inspect, without_metadata
-from service.providers.base import Order, Picture, Plan, Ready, Turn
+from service.pictures.inspect import ImageInfo, inspect
+from service.pictures.prepare import Photo, without_metadata
+from service.providers.base import Order, Pace, Picture, Plan, Ready
 from service.threads import in_thread
 
 # No call is begun with less than this: it would be money for nothing.
 MIN_ATTEMPT_SECONDS = 5.0
-# While a fallback waits, the first plan leaves it a third of the time, and at least one attempt and
-# a moment to take its place, unless that would leave next to nothing for the first.
-FALLBACK_SHARE = 1 / 3
-HANDOVER_SECONDS = 0.5
-MIN_FIRST_SECONDS = 2.0
 OVERLOAD_PAUSE_SECONDS = 1.0
 SHORT_PAUSE_SECONDS = 0.2
 JITTER = 0.25
@@ -72,82 +67,31 @@ class Edited:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """What the calls of one shot need of the house that makes them.
-
-    `link` and `turn` are those of an `Order`. `enter` takes a place for the shot at the next plan's
-    provider and makes ready what that one takes; None when there is no place. `failed` is told of
-    every failed call and its seconds. Both are only called between two calls: they may ask the
-    database."""
+class CallContext:
+    """What all calls of one shot share. `link` and `pace` are those of an `Order`. `failed` is told
+    of every failed call and its seconds, between two calls: it may ask the database. Every call is
+    added to `attempts`, also when it raises; they count from `began` (loop time)."""
 
     client: httpx.AsyncClient
     threads: ThreadPoolExecutor
     link: Callable[[Photo], str]
-    turn: Turn
-    enter: Callable[[Plan], Awaitable[Ready | None]]
+    pace: Pace
     failed: Callable[[Plan, ProviderFailure, float], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Calls:
-    """The calls of one shot so far. Times are loop time."""
-
-    house: House
     began: float
     attempts: list[Attempt]
 
 
-async def edit(
-    first: Ready,
-    fallbacks: Sequence[Plan],
-    house: House,
-    deadline: float,
-    attempts: list[Attempt],
-) -> Edited:
-    """Have the photo edited before `deadline` (loop time) by the first plan, or by the next one
-    when that failed and enough time is left.
-
-    Every call is added to `attempts`, also when this raises. It raises the last failure, but a
-    refusal of the photo itself (`ContentBlocked`) before any other."""
-    calls = Calls(house, _now(), attempts)
-    failures: list[PhotoslotError] = []
-    ready: Ready | None = first
-    for waiting in (*fallbacks, None):
-        assert ready is not None
-        try:
-            return await _ask(calls, ready, _share(deadline) if waiting else deadline)
-        except PhotoslotError as failure:
-            failures.append(failure)
-        ready = await _enter(house, waiting, deadline) if waiting else None
-        if ready is None:
-            break
-    raise next((one for one in failures if isinstance(one, ContentBlocked)), failures[-1])
-
-
-def _share(deadline: float) -> float:
-    """When a plan is cut off that has another one waiting behind it."""
-    left = deadline - _now()
-    kept = max(left * FALLBACK_SHARE, MIN_ATTEMPT_SECONDS + HANDOVER_SECONDS)
-    return deadline - kept if left - kept >= MIN_FIRST_SECONDS else deadline
-
-
-async def _enter(house: House, plan: Plan, deadline: float) -> Ready | None:
-    if deadline - _now() < MIN_ATTEMPT_SECONDS:
-        return None
-    ready = await house.enter(plan)
-    return ready if deadline - _now() >= MIN_ATTEMPT_SECONDS else None
-
-
-async def _ask(calls: Calls, ready: Ready, until: float) -> Edited:
-    """One plan: its call, repeated as long as that makes sense."""
+async def edit(context: CallContext, ready: Ready, until: float) -> Edited:
+    """Have the photo edited by one plan before `until` (loop time): its call, repeated as long as
+    that makes sense. Raises the last failure."""
     began = _now()
     for repeated in itertools.count():
         started = _now()
         try:
-            return await _call(calls, ready, until)
+            return await _call(context, ready, until)
         except ProviderFailure as failure:
             now = _now()
-            await calls.house.failed(ready.plan, failure, now - started)
+            await context.failed(ready.plan, failure, now - started)
             pause = pause_before_repeat(
                 failure, repeated, took=now - started, spent=now - began, left=until - _now()
             )
@@ -184,23 +128,22 @@ def _pause(failure: ProviderFailure, repeated: int) -> float:
     return OVERLOAD_PAUSE_SECONDS * 2.0**repeated if overloaded else SHORT_PAUSE_SECONDS
 
 
-async def _call(calls: Calls, ready: Ready, until: float) -> Edited:
+async def _call(context: CallContext, ready: Ready, until: float) -> Edited:
     """One call, noted however it ends."""
-    if calls.attempts and calls.attempts[-1].maybe_billed:
-        before = calls.attempts[-1]
-        MAYBE_BILLED_TWICE.labels(before.provider, before.model).inc()
-    house, plan = calls.house, ready.plan
+    plan, attempts = ready.plan, context.attempts
+    if attempts and attempts[-1].maybe_billed:
+        MAYBE_BILLED_TWICE.labels(attempts[-1].provider, attempts[-1].model).inc()
     order = Order(
         *(plan.operation, plan.settings, ready.photo, ready.templates, until),
-        *(house.link, house.turn),
+        *(context.link, context.pace),
     )
     started = _now()
     picture: Picture | None = None
     failure: PhotoslotError | None = None
     try:
         async with asyncio.timeout_at(until):
-            picture = await plan.provider.edit(house.client, plan.account, order)
-            data, info = await _usable(picture.data, house.threads, plan)
+            picture = await plan.provider.edit(context.client, plan.account, order)
+            data, info = await _usable(picture.data, context.threads, plan)
             return Edited(data, info, plan)
     except TimeoutError:
         private = f"cut off after {_now() - started:.1f} s"
@@ -210,8 +153,8 @@ async def _call(calls: Calls, ready: Ready, until: float) -> Edited:
         failure = error
         raise
     finally:
-        attempt = _noted(plan, picture, failure, started - calls.began, _now() - started)
-        calls.attempts.append(attempt)
+        attempt = _noted(plan, picture, failure, started - context.began, _now() - started)
+        attempts.append(attempt)
         count_attempt(**asdict(attempt))
 
 

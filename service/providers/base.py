@@ -10,7 +10,7 @@ import msgspec
 
 from service.config import ProviderAccount
 from service.errors import ProviderFailure
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Template:
 # Gemini takes 14 images in one request, and the photo is one of them.
 MAX_TEMPLATES = 13
 
-Turn = Callable[[str, float], Awaitable[float]]
+Pace = Callable[[str, float], Awaitable[float]]
 
 
 async def at_once(_api_key: str, _pace: float) -> float:
-    """The turn of a call that nobody paces."""
+    """The pace of a call that nobody limits."""
     return 0.0
 
 
@@ -38,8 +38,8 @@ class Order:
 
     `deadline` is loop time; whoever makes the call is cut off then, a driver only needs it to
     give up in time. `link` gives the address under which the provider may fetch a file of ours
-    until the window closes, for providers that take no uploads. `turn` takes the next free moment
-    for a call with an API key, `pace` seconds behind the one before it in any process, and gives
+    until the window closes, for providers that take no uploads. `pace` takes the next free moment
+    for a call with an API key, so many seconds behind the one before it in any process, and gives
     the seconds until then; for providers that limit how often they are called."""
 
     operation: str
@@ -48,7 +48,7 @@ class Order:
     templates: Sequence[Template]
     deadline: float
     link: Callable[[Photo], str]
-    turn: Turn = at_once
+    pace: Pace = at_once
 
 
 @dataclass(frozen=True, slots=True)

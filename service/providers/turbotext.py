@@ -219,7 +219,7 @@ class _Order:
         return seconds
 
     async def _turn(self) -> float:
-        return await self._order.turn(self._account.api_key, PACE_SECONDS)
+        return await self._order.pace(self._account.api_key, PACE_SECONDS)
 
     async def _poll(self, queue_id: str) -> Said | None:
         """One question; None when it got no answer, which `_trouble` remembers."""

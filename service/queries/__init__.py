@@ -110,6 +110,7 @@ from service.queries.shares import (
 from service.queries.slots import (
     IngestSlot,
     Slot,
+    SlotPlan,
     SlotShot,
     SlotVersion,
     slot_by_id,
@@ -200,6 +201,7 @@ __all__ = [
     "Slot",
     "SlotNow",
     "SlotUse",
+    "SlotPlan",
     "SlotShot",
     "SlotVersion",
     "Stages",

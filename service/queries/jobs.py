@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -188,8 +188,36 @@ async def job_forget(session: Session, job_id: UUID) -> None:
     await session.run("job_forget", job_id)
 
 
+class Visibility:
+    """Who may see a job's picture, and until when."""
+
+    __slots__ = ()
+
+    source: str
+    result_expires_at: datetime | None
+    result_cleaned_at: datetime | None
+
+    @property
+    def is_test(self) -> bool:
+        """The picture of a test shot is for admins."""
+        return self.source == "test"
+
+    @property
+    def is_over(self) -> bool:
+        """A picture is gone from the second it expires, whether or not its file is."""
+        expires_at = self.result_expires_at
+        return self.result_cleaned_at is not None or (
+            expires_at is not None and expires_at <= datetime.now(UTC)
+        )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody who knows the job sees its picture now."""
+        return not (self.is_test or self.is_over or self.result_expires_at is None)
+
+
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Visibility):
     """How a job stands; the result's fields are None unless its picture was stored."""
 
     id: UUID

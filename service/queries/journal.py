@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from service.crypto import Digest
+from service.queries.jobs import Visibility
 from service.storage.database import Database, Runner, Session
 
 
@@ -59,7 +60,7 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True)
-class JobStory:
+class JobStory(Visibility):
     """All that is written of a job."""
 
     id: UUID

@@ -4,8 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from service.storage.database import Database, Runner
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """A template image in the role a plan gives it."""
+
+    role: str
+    media_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPlan:
+    """What a slot orders, as it was saved: from whom, what, how, with which template images."""
+
+    provider: str
+    operation: str
+    settings: Mapping[str, Any]
+    templates: tuple[TemplateUse, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +49,16 @@ class IngestSlot:
     result_ttl_hours: int
     provider_max_in_flight: Mapping[str, int] | None
     blocked_seconds: int | None
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest photo it takes."""
+        return self.size_limit_mb * 1024**2
+
+    @property
+    def plans(self) -> tuple[SlotPlan, ...]:
+        """The slot's own plan, then its fallback."""
+        return _plans(self)
 
 
 async def slot_for_ingest(
@@ -62,6 +91,24 @@ class Slot:
     updated_at: datetime
     updated_by: str
     has_ingest_password: bool
+
+    @property
+    def plans(self) -> tuple[SlotPlan, ...]:
+        """The slot's own plan, then its fallback."""
+        return _plans(self)
+
+
+def _plans(slot: IngestSlot | Slot) -> tuple[SlotPlan, ...]:
+    own = SlotPlan(slot.provider, slot.operation, slot.settings, _uses(slot.templates))
+    if slot.fallback is None:
+        return (own,)
+    second = slot.fallback
+    settings, templates = second.get("settings", {}), _uses(second.get("templates", ()))
+    return own, SlotPlan(second["provider"], second["operation"], settings, templates)
+
+
+def _uses(templates: Sequence[Mapping[str, Any]]) -> tuple[TemplateUse, ...]:
+    return tuple(TemplateUse(use["role"], UUID(use["media_id"])) for use in templates)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service.crypto import Digest
-from service.pictures.images import ImageInfo
+from service.pictures.inspect import ImageInfo
 from service.storage.database import Runner
 
 

@@ -1,11 +1,11 @@
-"""The cameras' door: which slot, is it open, does the password fit, is this a retry."""
+"""Ingest: a camera's shot. Which slot, is it open, does the password fit, is this a retry."""
 
 import asyncio
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
+from service import logs, queries
 from service.counters import CLIENT_CLOSED
 from service.crypto import digest
 from service.errors import (
@@ -16,13 +16,13 @@ from service.errors import (
     SlotDisabled,
     SlotNotFound,
 )
-from service.http import guards
-from service.http.multipart import Upload, boundary_of, receive_upload
+from service.http import guards, json_body
+from service.http.multipart import Upload, boundary_of, expected_bytes, receive_upload
 from service.queries import IngestSlot
-from service.shots import edit
-from service.shots.edit import MEGABYTE, Shot
+from service.shots import edit, picture_response
+from service.shots.shot import Shot, arrive
 from service.state import State
-from service.storage.media import Workbench
+from service.storage.media import TempFiles
 from service.throttle import INGEST
 
 MAX_IDEMPOTENCY_KEY = 255
@@ -33,21 +33,18 @@ async def receive(request: Request[State]) -> Response:
     arrived = asyncio.get_running_loop().time()
     slot = await _find_slot(request)
     boundary = boundary_of(request.headers.get("content-type"))
-    shot = edit.arrive(request, slot, "device", arrived)
-
-    async def read(shot: Shot, bench: Workbench) -> Upload:
-        upload = await _receive_known(request, shot, boundary, bench)
-        shot.idempotency_key = _idempotency_key(request, upload)
-        return upload
-
-    return await edit.take(request, shot, read)
+    shot = arrive(slot, "device", arrived, guards.address(request), logs.line_of(request))
+    async with edit.admit(request.state, shot, expected_bytes(request, slot.max_bytes)) as temp:
+        upload = await _receive_authenticated(request, shot, boundary, temp)
+        shot.received(upload, _idempotency_key(request, upload))
+        with picture_response.watch(request) as device:
+            result = await edit.edit(request.state, shot, upload, temp, device.is_there)
+            return picture_response.answer(request, result, device)
 
 
 async def _find_slot(request: Request[State]) -> IngestSlot:
     """Everything that can be refused by the slot alone."""
-    state, slot_id = request.state, request.path_params["slot_id"]
-    if "\0" in slot_id:
-        raise SlotNotFound()
+    state, slot_id = request.state, json_body.slot_id(request)
     slot = await queries.slot_for_ingest(
         state["db"], slot_id, _subject(request, slot_id), state["config"].result_ttl_hours
     )
@@ -68,13 +65,13 @@ def _subject(request: Request[State], slot_id: str) -> bytes:
     return digest("ingest", slot_id, guards.address(request))
 
 
-async def _receive_known(
-    request: Request[State], shot: Shot, boundary: bytes, bench: Workbench
+async def _receive_authenticated(
+    request: Request[State], shot: Shot, boundary: bytes, temp: TempFiles
 ) -> Upload:
     """The body of a sender who knows the password; every failure to know it is counted."""
     try:
-        upload = await _receive(request, shot, boundary, bench)
-        if not shot.is_known:
+        upload = await _receive(request, shot, boundary, temp)
+        if not shot.is_authenticated:
             raise InvalidPassword()
         return upload
     except InvalidPassword:
@@ -86,26 +83,23 @@ async def _receive_known(
         raise
 
 
-async def _receive(
-    request: Request[State], shot: Shot, boundary: bytes, bench: Workbench
-) -> Upload:
+async def _receive(request: Request[State], shot: Shot, boundary: bytes, temp: TempFiles) -> Upload:
     """Read the body; the password is checked where it comes, in the header or among the fields."""
-    state, slot = request.state, shot.slot
+    passwords, slot = request.state["passwords"], shot.slot
 
     async def check(password: str) -> None:
-        if not await state["passwords"].verify(password, slot.ingest_password_hash or ""):
+        if not await passwords.verify(password, slot.ingest_password_hash or ""):
             raise InvalidPassword()
-        shot.is_known = True
+        shot.is_authenticated = True
 
     if header := request.headers.get("x-ingest-password"):
         await check(header)
     return await receive_upload(
-        request.receive,
+        request,
         boundary=boundary,
-        target=bench.path("upload"),
-        max_file_bytes=slot.size_limit_mb * MEGABYTE,
+        target=temp.path("upload"),
+        max_file_bytes=slot.max_bytes,
         until=shot.upload_by,
-        threads=state["threads"].disk,
         on_password=check,
         progress=shot.progress,
     )

@@ -1,43 +1,30 @@
-"""How a picture goes back to the device: as itself or as JSON, in bounded time, and noting whether
-the device was still there."""
+"""Picture response: a shot's picture on its way back to the device, as itself or as JSON, in
+bounded time, and noting whether the device was still there."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service import queries
+from service import logs, queries
 from service.config import Config
 from service.counters import UNDELIVERED
-from service.crypto import is_seal, seal
 from service.errors import DatabaseUnavailable
 from service.http import json_body
+from service.http.links import owner_url, result_url
 from service.queries import Stages
+from service.shots.shot import ShotResult
 from service.state import State
 from service.storage.database import Database
 
 SEND_TOTAL_SECONDS = 60.0
 CHUNK_BYTES = 256 * 1024
-DELETE_SALT = "photoslot.delete"
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A finished picture in memory."""
-
-    data: bytes
-    mime: str
-    width: int
-    height: int
 
 
 class Device:
@@ -46,7 +33,6 @@ class Device:
     def __init__(self, watcher: "asyncio.Task[None]") -> None:
         self._watcher = watcher
 
-    @property
     def is_there(self) -> bool:
         """False once the device has hung up."""
         return not self._watcher.done()
@@ -73,43 +59,36 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-def headers(job_id: UUID) -> dict[str, str]:
-    """The headers of every answer that carries a picture."""
-    return {
+def answer(request: Request[State], result: ShotResult, device: Device) -> Response:
+    """The picture itself; with `Accept: application/json` a description of it."""
+    db, config = request.state["db"], request.state["config"]
+    headers = _headers(config, result)
+    if not _wants_json(request.headers.get("accept", "")):
+        return PictureResponse(db, result, headers, device)
+    device.forget()
+    return json_body.answer(_as_json(config, result), headers=headers)
+
+
+def _headers(config: Config, result: ShotResult) -> dict[str, str]:
+    """What the device is told beside the picture; where it is kept, for everybody and for its guest
+    alone, if it is."""
+    headers = {
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
-        "X-Job-Id": str(job_id),
+        "X-Job-Id": str(result.job_id),
+        "Server-Timing": server_timing(result.stages),
     }
-
-
-def links(config: Config, job_id: UUID) -> dict[str, str]:
-    """The headers that tell where a kept picture is: for everybody, and for its guest alone."""
-    return {
-        "Link": f'<{result_url(config.public_base_url, job_id)}>; rel="canonical"',
-        "X-Page-Url": owner_url(config, job_id),
-    }
-
-
-def result_url(public_base_url: str, job_id: UUID) -> str:
-    """The public link of a job's picture."""
-    return f"{public_base_url}/public/results/{job_id}"
-
-
-def page_url(config: Config, job_id: UUID) -> str:
-    """The page of a job's picture, for whoever may see it."""
-    return f"{config.public_base_url}/r/{job_id}"
-
-
-def owner_url(config: Config, job_id: UUID) -> str:
-    """The same page for the guest in the picture, with the key that deletes it. The key is a
-    fragment: browsers keep it to themselves, so it never stands in a log."""
-    key = seal(config.jwt_signing_keys, DELETE_SALT, str(job_id))
-    return f"{page_url(config, job_id)}#{key}"
-
-
-def is_delete_key(config: Config, job_id: UUID, given: str) -> bool:
-    """Whether this key deletes the picture of this job."""
-    return is_seal(config.jwt_signing_keys, DELETE_SALT, str(job_id), given)
+    if result.provider is None:
+        headers["Idempotent-Replayed"] = "true"
+    else:
+        headers["X-Provider"] = result.provider
+    if result.kept is None:
+        headers["X-Result-Stored"] = "no"
+    elif result.is_public:
+        address = result_url(config.public_base_url, result.job_id)
+        headers["Link"] = f'<{address}>; rel="canonical"'
+        headers["X-Page-Url"] = owner_url(config, result.job_id)
+    return headers
 
 
 def server_timing(stages: Stages) -> str:
@@ -123,32 +102,19 @@ def server_timing(stages: Stages) -> str:
     return ", ".join(f"{name};dur={ms}" for name, ms in reached.items() if ms is not None)
 
 
-def picture(
-    request: Request[State],
-    job_id: UUID,
-    picture: Picture,
-    headers: Mapping[str, str],
-    expires_at: datetime | None,
-    device: Device,
-) -> Response:
-    """The picture itself; with `Accept: application/json` a description of it."""
-    db, config = request.state["db"], request.state["config"]
-    if not _wants_json(request.headers.get("accept", "")):
-        return PictureResponse(db, job_id, picture, headers, device)
-    device.forget()
-    public = expires_at is not None and "Link" in headers
-    described = {
-        "job_id": str(job_id),
+def _as_json(config: Config, result: ShotResult) -> dict[str, object]:
+    is_shown = result.is_public and result.kept is not None
+    return {
+        "job_id": str(result.job_id),
         "status": "done",
-        "result_url": result_url(config.public_base_url, job_id) if public else None,
-        "page_url": owner_url(config, job_id) if public else None,
-        "expires_at": expires_at,
-        "mime": picture.mime,
-        "bytes": len(picture.data),
-        "width": picture.width,
-        "height": picture.height,
+        "result_url": result_url(config.public_base_url, result.job_id) if is_shown else None,
+        "page_url": owner_url(config, result.job_id) if is_shown else None,
+        "expires_at": result.kept.expires_at if result.kept else None,
+        "mime": result.mime,
+        "bytes": len(result.data),
+        "width": result.width,
+        "height": result.height,
     }
-    return json_body.answer(described, headers=dict(headers))
 
 
 def _wants_json(accept: str) -> bool:
@@ -160,20 +126,15 @@ class PictureResponse(Response):
     """Sends a picture in blocks within SEND_TOTAL_SECONDS; a device that left is noted."""
 
     def __init__(
-        self,
-        db: Database,
-        job_id: UUID,
-        picture: Picture,
-        headers: Mapping[str, str],
-        device: Device,
+        self, db: Database, result: ShotResult, headers: dict[str, str], device: Device
     ) -> None:
         self.status_code = 200
-        self.media_type = picture.mime
+        self.media_type = result.mime
         self.background = None
-        self.body = picture.data
+        self.body = result.data
         self.init_headers(headers)
         self._db = db
-        self._job_id = job_id
+        self._job_id = result.job_id
         self._device = device
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,7 +146,7 @@ class PictureResponse(Response):
             delivered = False
         finally:
             self._device.forget()
-        scope["line"]["delivered"] = delivered
+        logs.note(scope, delivered=delivered)
         if not delivered:
             await self._note_undelivered()
 
@@ -204,7 +165,7 @@ class PictureResponse(Response):
         the transport notice, then the watcher."""
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        if not self._device.is_there:
+        if not self._device.is_there():
             raise _DeviceGone
 
     async def _note_undelivered(self) -> None:

@@ -1,4 +1,5 @@
-"""Links under which a provider that takes no uploads fetches what a shot sends it.
+"""Provider links: signed addresses under which a provider that takes no uploads fetches what a shot
+sends it.
 
 A link is signed and names the file, its type and the second it ends: any process can serve it, and
 nobody has to remember it. It ends with the shot's window, and a photo ends with its shot.
@@ -9,10 +10,11 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service import logs
 from service.crypto import read_link, sign_link
 from service.errors import NotFound, ResultExpired
 from service.http.file_response import whole_file
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.state import State
 from service.storage.media import EXTENSIONS
 
@@ -38,7 +40,7 @@ async def show(request: Request[State]) -> Response:
     or redirects."""
     state = request.state
     # For as long as it holds, the link opens a guest's photo: the log is no place for it.
-    request.scope["line"]["path"] = "/public/media/"
+    logs.note(request, path="/public/media/")
     content = read_link(state["config"].jwt_signing_keys, SALT, request.path_params["token"])
     if content is None or request.path_params["name"] != _name(content[1]):
         raise NotFound()

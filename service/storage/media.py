@@ -76,15 +76,15 @@ class Media:
             aside.rename(self.root / MARK)
 
     @contextmanager
-    def workbench(self, job_id: UUID, worker: int) -> Iterator["Workbench"]:
+    def temp_files(self, job_id: UUID, worker: int) -> Iterator["TempFiles"]:
         """The temporary files of one shot; they die with the block, in every ending. Their names
         tell the worker, so that what it leaves when it is killed can be told from what is in use.
         """
-        bench = Workbench(self.root / "temp", f"{job_id}.{worker}")
+        files = TempFiles(self.root / "temp", f"{job_id}.{worker}")
         try:
-            yield bench
+            yield files
         finally:
-            bench.clear()
+            files.clear()
 
     def keep(self, kind: str, job_id: UUID, mime: str, data: bytes) -> tuple[str, bytes]:
         """Write a complete file under its public name; gives its relative path and SHA-256.
@@ -140,7 +140,7 @@ class Media:
             if folder != "temp":
                 yield from _walk(self.root / folder, folder)
 
-    def temp_files(self) -> list[Path]:
+    def list_temp(self) -> list[Path]:
         """What lies in `temp/` now."""
         with disk_errors():
             return [path for path in (self.root / "temp").iterdir() if path.is_file()]
@@ -164,7 +164,7 @@ def _is_left_behind(path: Path, alive: set[int] | None, oldest: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Workbench:
+class TempFiles:
     """The temporary files of one shot, named after its job and its worker."""
 
     folder: Path

@@ -21,7 +21,7 @@ import structlog
 from service import queries
 from service.config import Config
 from service.errors import PhotoslotError
-from service.pictures.images import inspect
+from service.pictures.inspect import inspect
 from service.queries import DeadJob, ExpiredFile, KeptFile
 from service.state import State
 from service.storage.database import Database, Session
@@ -208,7 +208,7 @@ async def _temporary_files(cleaner: Cleaner) -> Cleaned:
 async def _left_behind(cleaner: Cleaner) -> list[Stray]:
     """The files are listed before the living are asked for: whoever comes after that is in neither
     list."""
-    found = await in_thread(cleaner.threads.disk, cleaner.media.temp_files)
+    found = await in_thread(cleaner.threads.disk, cleaner.media.list_temp)
     alive = await queries.workers_alive(cleaner.db)
     stale = LONGEST_WINDOW_SECONDS + cleaner.config.temp_ttl_seconds
     paths = [f"temp/{path.name}" for path in left_behind(found, alive, stale)]

@@ -19,7 +19,7 @@ from PIL import Image
 from rig import Sandbox
 
 from service.config import ProviderAccount
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.base import Order, Template
 from service.providers.gemini.driver import edit
 from service.providers.gemini.settings import Settings

@@ -16,7 +16,7 @@ from PIL import Image
 from rig import Sandbox
 
 from service.config import ProviderAccount
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.base import Order, Template, guidance
 from service.providers.http import open_client
 from service.providers.openai.driver import edit

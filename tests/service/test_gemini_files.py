@@ -14,7 +14,7 @@ from rig import Sandbox, until
 
 from service.config import ProviderAccount
 from service.errors import ProviderBadResponse, ProviderError, ProviderFailure, ProviderUnavailable
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.base import Order, Template
 from service.providers.gemini.driver import edit
 from service.providers.gemini.files import _is_googles, too_large

@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,9 +14,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from service.config import Config
-from service.queries import Stages
+from service.http import links
+from service.queries import KeptFile, Stages
 from service.shots import picture_response
-from service.shots.picture_response import CHUNK_BYTES, Picture, PictureResponse
+from service.shots.picture_response import CHUNK_BYTES, PictureResponse
+from service.shots.shot import ShotResult
 from service.storage.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +30,11 @@ JOB = UUID("3f0e8a52-5a4d-4c55-9d0c-4f6c1d2b7a10")
 BASE = "https://photos.example"
 CONFIG = cast(Config, SimpleNamespace(public_base_url=BASE, jwt_signing_keys=("k" * 32,)))
 EXPIRES = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
-PICTURE = Picture(b"0123456789abcdef" * 40_000, "image/png", 800, 600)
+PICTURE = b"0123456789abcdef" * 40_000
+KEPT = KeptFile("results/3f/a.png", "image/png", len(PICTURE), b"\0" * 32, 800, 600, EXPIRES)
+RESULT = ShotResult(
+    *(JOB, PICTURE, "image/png", 800, 600, KEPT, Stages(upload=12), "gemini"), is_public=True
+)
 
 
 async def stays() -> Message:
@@ -54,11 +61,10 @@ def request_of(db: Database, accept: str | None = None, receive: Receive = stays
 
 @contextmanager
 def answered(
-    request: Request[Any], expires_at: datetime | None = EXPIRES
+    request: Request[Any], kept: KeptFile | None = KEPT
 ) -> Iterator[tuple[Response, picture_response.Device]]:
     with picture_response.watch(request) as device:
-        headers = picture_response.headers(JOB) | picture_response.links(CONFIG, JOB)
-        yield picture_response.picture(request, JOB, PICTURE, headers, expires_at, device), device
+        yield picture_response.answer(request, replace(RESULT, kept=kept), device), device
         device.forget()
 
 
@@ -126,10 +132,10 @@ async def test_who_asks_for_json_gets_json(db: Database, accept: str) -> None:
         "job_id": str(JOB),
         "status": "done",
         "result_url": f"{BASE}/public/results/{JOB}",
-        "page_url": picture_response.owner_url(CONFIG, JOB),
+        "page_url": links.owner_url(CONFIG, JOB),
         "expires_at": "2026-11-26T12:00:00Z",
         "mime": "image/png",
-        "bytes": len(PICTURE.data),
+        "bytes": len(PICTURE),
         "width": 800,
         "height": 600,
     }
@@ -137,7 +143,7 @@ async def test_who_asks_for_json_gets_json(db: Database, accept: str) -> None:
 
 async def test_a_picture_that_was_not_kept_has_no_link(db: Database) -> None:
     request = request_of(db, "application/json")
-    with answered(request, expires_at=None) as (response, _):
+    with answered(request, kept=None) as (response, _):
         told = json.loads(body_of(await sent(response, request)))
 
     assert (told["result_url"], told["page_url"], told["expires_at"]) == (None, None, None)
@@ -164,8 +170,8 @@ async def test_the_picture_goes_out_in_blocks(
 
     start, *blocks = messages
     assert start["status"] == 200
-    assert (b"content-length", str(len(PICTURE.data)).encode()) in start["headers"]
-    assert body_of(messages) == PICTURE.data
+    assert (b"content-length", str(len(PICTURE)).encode()) in start["headers"]
+    assert body_of(messages) == PICTURE
     assert max(len(block["body"]) for block in blocks if "body" in block) <= CHUNK_BYTES
     assert [block.get("more_body", False) for block in blocks] == [True] * 3 + [False]
     assert request.scope["line"]["delivered"] is True
@@ -178,7 +184,7 @@ async def test_a_device_that_has_gone_gets_nothing_and_that_is_noted(
     request = request_of(db, receive=leaves)
     with answered(request) as (response, device):
         await asyncio.sleep(0)
-        assert not device.is_there
+        assert not device.is_there()
         messages = await sent(response, request)
 
     assert body_of(messages) == b""
@@ -230,7 +236,7 @@ async def test_an_answer_that_was_sent_is_the_end_of_watching(
     before = asyncio.all_tasks()
     request = request_of(db, accept)
     with picture_response.watch(request) as device:
-        response = picture_response.picture(request, JOB, PICTURE, {}, EXPIRES, device)
+        response = picture_response.answer(request, RESULT, device)
 
     await sent(response, request)
     await asyncio.sleep(0)
@@ -266,4 +272,4 @@ def test_server_timing_tells_the_stages_that_were_reached(stages: Stages, header
 
 
 def test_a_result_has_one_public_address() -> None:
-    assert picture_response.result_url(BASE, JOB) == f"{BASE}/public/results/{JOB}"
+    assert links.result_url(BASE, JOB) == f"{BASE}/public/results/{JOB}"

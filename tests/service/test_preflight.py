@@ -15,7 +15,7 @@ from PIL import Image
 from rig import House, Sandbox, free_port, until
 
 from service.admin.preflight import clock_finding, disk_finding
-from service.pictures.sample_photo import portrait
+from service.pictures.sample_photo import sample_photo
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -239,5 +239,5 @@ def test_little_room_on_the_disk_is_told_before_it_is_full() -> None:
 
 
 def test_the_test_photo_shows_somebody() -> None:
-    with Image.open(io.BytesIO(portrait())) as picture:
+    with Image.open(io.BytesIO(sample_photo())) as picture:
         assert (picture.format, picture.size) == ("JPEG", (1200, 900))

@@ -24,7 +24,7 @@ from service.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.base import Order, Picture, Template
 from service.providers.gemini.driver import PROVIDER, edit, ping
 from service.providers.gemini.settings import DEFAULT_MODEL, Settings

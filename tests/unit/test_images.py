@@ -10,7 +10,8 @@ from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, ImageStat
 from PIL.PngImagePlugin import PngInfo
 
 from service.errors import ImageTooLarge, InvalidImage, UnsupportedMediaType
-from service.pictures.images import PREVIEW_SIDE, inspect, prepare, preview, without_metadata
+from service.pictures.inspect import inspect
+from service.pictures.prepare import PREVIEW_SIDE, prepare, preview, without_metadata
 
 MANY = 120_000_000
 ALL_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/heic"})

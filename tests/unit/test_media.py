@@ -105,9 +105,9 @@ def test_killed_before_the_rename_there_is_no_public_file(
 
     [left] = files(media)
     assert left.startswith("temp/")
-    assert left_behind(media.temp_files(), set(), HOUR) == []
+    assert left_behind(media.list_temp(), set(), HOUR) == []
     make_older(media.path(left), 2 * HOUR)
-    assert left_behind(media.temp_files(), set(), HOUR) == [media.path(left)]
+    assert left_behind(media.list_temp(), set(), HOUR) == [media.path(left)]
 
 
 def test_killed_after_the_rename_the_public_file_is_whole(media: Media) -> None:
@@ -124,7 +124,7 @@ def test_what_a_killed_process_left_does_not_stand_in_the_way(
     keep_and_die(media, point, count)
 
     media.keep("results", JOB, "image/jpeg", PICTURE)
-    for path in left_behind(media.temp_files(), set(), stale_seconds=0):
+    for path in left_behind(media.list_temp(), set(), stale_seconds=0):
         path.unlink()
 
     assert files(media) == [RESULT]
@@ -188,7 +188,7 @@ def test_without_its_folder_nothing_can_be_kept_or_counted(media: Media) -> None
     with pytest.raises(StorageError):
         missing.free_bytes()
     with pytest.raises(StorageError):
-        missing.temp_files()
+        missing.list_temp()
     with pytest.raises(StorageError):
         create(missing.root / "temp" / "upload")
 
@@ -228,13 +228,13 @@ class Ending(BaseException):
 
 
 @pytest.mark.parametrize("ending", [None, ValueError, KeyboardInterrupt, Ending])
-def test_a_workbench_is_cleared_in_every_ending(
+def test_temporary_files_go_in_every_ending(
     media: Media, ending: type[BaseException] | None
 ) -> None:
     def work() -> None:
-        with media.workbench(JOB, WORKER) as bench:
+        with media.temp_files(JOB, WORKER) as temp:
             for purpose in PURPOSES:
-                bench.path(purpose).write_bytes(b"x")
+                temp.path(purpose).write_bytes(b"x")
             assert len(files(media)) == len(PURPOSES)
             if ending:
                 raise ending
@@ -248,23 +248,23 @@ def test_a_workbench_is_cleared_in_every_ending(
     assert files(media) == []
 
 
-def test_a_workbench_leaves_alone_what_is_not_its_own(media: Media) -> None:
-    with media.workbench(uuid4(), WORKER) as other:
+def test_the_temporary_files_of_a_shot_leave_alone_what_is_not_its_own(media: Media) -> None:
+    with media.temp_files(uuid4(), WORKER) as other:
         other.path("upload").write_bytes(b"x")
-        with media.workbench(JOB, WORKER) as bench:
-            bench.path("upload").write_bytes(b"x")
-        with media.workbench(JOB, WORKER):
+        with media.temp_files(JOB, WORKER) as temp:
+            temp.path("upload").write_bytes(b"x")
+        with media.temp_files(JOB, WORKER):
             pass
         assert files(media) == [f"temp/{other.path('upload').name}"]
 
 
-def test_a_workbench_whose_file_cannot_be_removed_does_not_hide_the_error(
+def test_a_temporary_file_that_cannot_be_removed_does_not_hide_the_error(
     media: Media, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ZeroDivisionError):
-        with media.workbench(JOB, WORKER) as bench:
-            bench.path("upload").mkdir()
-            bench.path("photo").write_bytes(b"x")
+        with media.temp_files(JOB, WORKER) as temp:
+            temp.path("upload").mkdir()
+            temp.path("photo").write_bytes(b"x")
             raise ZeroDivisionError
 
     assert files(media) == []
@@ -272,33 +272,33 @@ def test_a_workbench_whose_file_cannot_be_removed_does_not_hide_the_error(
 
 
 def test_files_of_a_dead_worker_are_left_behind(media: Media) -> None:
-    with media.workbench(JOB, WORKER) as bench:
-        bench.path("upload").write_bytes(b"x")
+    with media.temp_files(JOB, WORKER) as temp:
+        temp.path("upload").write_bytes(b"x")
 
-        assert left_behind(media.temp_files(), {WORKER, 1}, HOUR) == []
-        assert left_behind(media.temp_files(), {1}, HOUR) == [bench.path("upload")]
+        assert left_behind(media.list_temp(), {WORKER, 1}, HOUR) == []
+        assert left_behind(media.list_temp(), {1}, HOUR) == [temp.path("upload")]
 
 
 def test_a_living_workers_files_are_never_stale(media: Media) -> None:
-    with media.workbench(JOB, WORKER) as bench:
-        bench.path("upload").write_bytes(b"x")
-        make_older(bench.path("upload"), 2 * HOUR)
+    with media.temp_files(JOB, WORKER) as temp:
+        temp.path("upload").write_bytes(b"x")
+        make_older(temp.path("upload"), 2 * HOUR)
 
-        assert left_behind(media.temp_files(), {WORKER}, HOUR) == []
+        assert left_behind(media.list_temp(), {WORKER}, HOUR) == []
 
 
 def test_where_nobody_knows_who_lives_age_decides(media: Media) -> None:
-    with media.workbench(JOB, WORKER) as bench:
+    with media.temp_files(JOB, WORKER) as temp:
         for purpose in PURPOSES:
-            bench.path(purpose).write_bytes(b"x")
-        make_older(bench.path("upload"), 2 * HOUR)
+            temp.path(purpose).write_bytes(b"x")
+        make_older(temp.path("upload"), 2 * HOUR)
 
-        assert left_behind(media.temp_files(), None, HOUR) == [bench.path("upload")]
+        assert left_behind(media.list_temp(), None, HOUR) == [temp.path("upload")]
 
 
 def test_a_file_that_vanishes_meanwhile_is_no_concern(media: Media) -> None:
     (media.root / "temp" / "gone.part").write_bytes(b"x")
-    found = media.temp_files()
+    found = media.list_temp()
     found[0].unlink()
 
     assert left_behind(found, set(), 0) == []

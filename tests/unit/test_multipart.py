@@ -8,11 +8,13 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from camera import BOUNDARY, part
 from rig import ROOT
-from starlette.types import Message
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from service.errors import (
     ClientClosed,
@@ -71,6 +73,11 @@ class Wire:
         return {"type": "http.request", "body": b"", "more_body": False}
 
 
+def request_of(receive: Receive, threads: Threads) -> Request[Any]:
+    """What the parser reads from: a body, and the threads that write it down."""
+    return Request({"type": "http", "headers": [], "state": {"threads": threads}}, receive)
+
+
 @dataclass
 class Desk:
     """Takes uploads to a file of this test and writes down what it was asked."""
@@ -98,12 +105,11 @@ class Desk:
                 await on_password(password)
 
         return await receive_upload(
-            (wire or Wire(chunks)).receive,
+            request_of((wire or Wire(chunks)).receive, self.threads),
             boundary=boundary,
             target=self.target,
             max_file_bytes=max_file_bytes,
             until=asyncio.get_running_loop().time() + seconds,
-            threads=self.threads.disk,
             on_password=note,
             progress=self.progress,
         )
@@ -373,12 +379,11 @@ async def test_a_device_that_drips_is_given_up_in_time(desk: Desk) -> None:
 
     with pytest.raises(UploadTimeout):
         await receive_upload(
-            receive,
+            request_of(receive, desk.threads),
             boundary=BOUNDARY.encode(),
             target=desk.target,
             max_file_bytes=1024**2,
             until=asyncio.get_running_loop().time() + 0.3,
-            threads=desk.threads.disk,
             on_password=refuse_nobody,
             progress=desk.progress,
         )
@@ -513,12 +518,11 @@ async def test_a_file_that_is_there_already_is_never_overwritten(desk: Desk) -> 
 
     with pytest.raises(StorageError):
         await receive_upload(
-            Wire([GOOD]).receive,
+            request_of(Wire([GOOD]).receive, desk.threads),
             boundary=BOUNDARY.encode(),
             target=desk.target,
             max_file_bytes=1024**2,
             until=asyncio.get_running_loop().time() + 10,
-            threads=desk.threads.disk,
             on_password=refuse_nobody,
             progress=Progress(),
         )
@@ -530,9 +534,11 @@ async def test_a_file_that_is_there_already_is_never_overwritten(desk: Desk) -> 
 SPOOL_4_MB = """
 import asyncio, resource, signal, sys
 from pathlib import Path
+from typing import Any
 from service.errors import PhotoslotError
 from service.threads import Threads
 from service.http.multipart import Progress, receive_upload
+from starlette.requests import Request
 
 async def main(target, boundary):
     part = 'Content-Disposition: form-data; name="file"; filename="a.jpg"'
@@ -540,10 +546,11 @@ async def main(target, boundary):
     async def receive():
         return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
     loop, threads = asyncio.get_running_loop(), Threads()
+    scope = {"type": "http", "headers": [], "state": {"threads": threads}}
     try:
         await receive_upload(
-            receive, boundary=boundary.encode(), target=Path(target), max_file_bytes=2**30,
-            until=loop.time() + 30, threads=threads.disk, on_password=None, progress=Progress(),
+            Request(scope, receive), boundary=boundary.encode(), target=Path(target),
+            max_file_bytes=2**30, until=loop.time() + 30, on_password=None, progress=Progress(),
         )
     except PhotoslotError as failure:
         print(failure.reason, failure.private)

@@ -27,7 +27,7 @@ from service.errors import (
     ProviderQuota,
     ProviderUnavailable,
 )
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.base import Order, Picture, Pulse, Template
 from service.providers.http import MAX_ANSWER_BYTES, open_client
 from service.providers.openai.driver import MAX_IMAGE_BYTES, edit, ping

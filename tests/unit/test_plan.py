@@ -1,4 +1,4 @@
-"""The rules of the house that no type checker knows."""
+"""The plan of the code: who imports whom, and the rules that no type checker knows."""
 
 import ast
 import re
@@ -13,42 +13,60 @@ from service.storage.database import load_statements
 
 SERVICE = ROOT / "service"
 
-# A module imports from the floors below its own, never from its own or one above.
-FLOORS = (
-    ("config", "errors", "glance", "meters", "schema", "telemetry", "threads", "throttle"),
-    ("codes", "crypto", "db", "images", "media", "portrait", "secret_files", "web"),
-    ("accounts", "providers", "queries", "uploads"),
-    ("folder", "lifeline", "pulses", "sessions"),
-    ("watch",),
-    ("state",),
-    ("bodies", "cleaning", "files"),
-    ("answers", "guards", "health", "plans"),
-    ("handouts",),
-    ("calls",),
-    ("shots",),
-    ("rehearsals",),
-    (
-        *("auth", "catalog", "gallery", "ingest", "journal", "metrics", "pages", "preflight"),
-        *("results", "settings", "slots", "stats", "status", "templates"),
-    ),
-    ("layers", "server"),
-    ("app",),
-    ("__main__",),
+# From the ground up. A package knows those of the steps before its own, never one beside it; a file
+# knows those before it in its row. A row without a name are files of `service` itself.
+STEPS: tuple[dict[str, str], ...] = (
+    {"": "config errors threads crypto throttle counters logs site"},
+    {
+        "pictures": "inspect prepare qr sample_photo",
+        "storage": "secret_file accounts schema media database",
+    },
+    {
+        "queries": "audit breakers cleanup ended_sessions gallery installation media settings shares"
+        " slots jobs journal stats templates throttles turns workers",
+        "providers": "base http download attempts gemini openai turbotext registry",
+        "providers/gemini": "refusals settings files driver",
+        "providers/openai": "settings driver",
+    },
+    {"monitoring": "cached_check provider_health checks"},
+    {"": "state"},
+    {
+        "http": "json_body sessions guards multipart file_response links pages errors middleware"
+        " protocol",
+        "upkeep": "worker_lock media_owner cleanup",
+    },
+    {
+        "shots": "shot provider_links plans claim fallback outcome edit picture_response test_shot"
+        " ingest",
+        "machines": "probes metrics",
+    },
+    {
+        "guests": "gallery results",
+        "admin": "auth slot_fields slot_health slots templates settings providers journal shares"
+        " statistics preflight",
+    },
+    {"": "lifespan app __main__"},
 )
-FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
-# The packages that have one door, and who may open it.
+# Each module by its path without the suffix: its step, its package, its place in the package.
+PLACES = {
+    f"{package}/{name}".lstrip("/"): (step, package, place)
+    for step, rows in enumerate(STEPS)
+    for package, files in rows.items()
+    for place, name in enumerate(files.split())
+}
+# The foreign libraries that have one door, and the packages or modules that may open it.
 DOORS = {
-    "asyncpg": {"db", "queries"},
-    "httpx": {"providers", "pulses", "state"},
+    "asyncpg": {"storage", "queries"},
+    "httpx": {"providers", "monitoring", "state"},
     "itsdangerous": {"crypto"},
-    "jwt": {"sessions"},
+    "jwt": {"http"},
     "passlib": {"crypto"},
-    "PIL": {"images", "portrait"},
-    "pillow_heif": {"images"},
-    "python_multipart": {"uploads"},
-    "segno": {"codes"},
-    "prometheus_client": {"meters", "metrics"},
-    "uvicorn": {"server", "__main__"},
+    "PIL": {"pictures"},
+    "pillow_heif": {"pictures"},
+    "python_multipart": {"http"},
+    "segno": {"pictures"},
+    "prometheus_client": {"counters", "machines"},
+    "uvicorn": {"http", "__main__"},
 }
 SQL = re.compile(r"\b(select\s.+\sfrom|insert\s+into|update\s.+\sset|delete\s+from)\s", re.I | re.S)
 SHIPPED = ("service", "bin", "sql", "migrations", "web", "spec")
@@ -58,14 +76,20 @@ def modules(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py"))
 
 
-def house() -> list[Path]:
-    """The modules of the service without its wing."""
-    return [path for path in modules(SERVICE) if "sandbox" not in path.relative_to(SERVICE).parts]
+def service() -> list[Path]:
+    """The modules of the service without the sandbox and the packages' docstrings."""
+    found = modules(SERVICE)
+    return [p for p in found if "sandbox" not in p.parts and p.name != "__init__.py"]
+
+
+def module(path: Path) -> str:
+    """`storage/media` for service/storage/media.py."""
+    return str(path.relative_to(SERVICE).with_suffix(""))
 
 
 def noun(path: Path) -> str:
-    """`media` for service/storage/media.py, `providers` for everything in service/providers/."""
-    return path.relative_to(SERVICE).parts[0].removesuffix(".py")
+    """`state` for service/state.py, `providers` for everything in service/providers/."""
+    return module(path).split("/")[0]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -79,9 +103,14 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def ours(path: Path) -> set[str]:
-    """The nouns of the house that a file imports."""
-    found = (name.split(".") for name in imports(path))
-    return {parts[1] for parts in found if parts[0] == "service"}
+    """The modules of the service that a file imports, by their paths without suffix."""
+    found = set()
+    for name in imports(path):
+        first, *rest = name.split(".")
+        if first == "service":
+            whole, package = "/".join(rest), "/".join(rest[:-1])
+            found.add(whole if (SERVICE / f"{whole}.py").is_file() else package)
+    return found
 
 
 def words(path: Path) -> Iterator[ast.Constant]:
@@ -99,36 +128,55 @@ def words(path: Path) -> Iterator[ast.Constant]:
                 yield node
 
 
-each_module = pytest.mark.parametrize(
-    "path", house(), ids=lambda path: str(path.relative_to(SERVICE))
-)
+each_module = pytest.mark.parametrize("path", service(), ids=module)
+
+
+def may_import(name: str, other: str) -> bool:
+    """Whether one module is above another. A package in a package stands at its place in that."""
+    step, package, place = PLACES[name]
+    other_step, other_package, other_place = PLACES[other]
+    if step != other_step:
+        return other_step < step
+    if package == other_package:
+        return other_place < place
+    if other_package.startswith(f"{package}/"):
+        return PLACES[other_package][2] < place
+    if package.startswith(f"{other_package}/"):
+        return other_place < PLACES[package][2]
+    return False
 
 
 @each_module
-def test_a_module_imports_only_from_the_floors_below(path: Path) -> None:
-    name = noun(path)
-    if name == "__init__.py" or path.name == "__init__.py" and path.parent == SERVICE:
-        assert ours(path) == set()
-        return
-    upwards = {other for other in ours(path) - {name} if FLOOR_OF[other] >= FLOOR_OF[name]}
+def test_a_module_imports_only_from_below(path: Path) -> None:
+    wrong = {other for other in ours(path) if not may_import(module(path), other)}
 
-    assert upwards == set()
+    assert wrong == set()
 
 
-def test_every_module_has_its_floor() -> None:
-    assert {noun(path) for path in house()} - {"__init__"} == set(FLOOR_OF)
+def test_every_module_has_its_place_and_every_place_its_module() -> None:
+    packages = {name for rows in STEPS for name in rows if "/" in name}
+
+    assert {module(path) for path in service()} == set(PLACES) - packages
 
 
-def test_the_sandbox_shares_nothing_with_the_house() -> None:
+def test_a_package_is_its_docstring() -> None:
+    """One name, one address: nothing is handed on."""
+    for path in modules(SERVICE):
+        if path.name == "__init__.py":
+            body = ast.parse(path.read_text()).body
+            assert [type(node) for node in body] in ([], [ast.Expr]), path
+
+
+def test_the_sandbox_shares_nothing_with_the_service() -> None:
     for path in modules(SERVICE / "sandbox"):
-        assert ours(path) <= {"sandbox"}, path
-    for path in house() + modules(ROOT / "bin"):
-        assert "sandbox" not in ours(path), path
+        assert {name.split("/")[0] for name in ours(path)} <= {"sandbox"}, path
+    for path in service() + modules(ROOT / "bin"):
+        assert "sandbox" not in {name.split("/")[0] for name in ours(path)}, path
 
 
 def test_a_package_is_imported_only_at_its_door() -> None:
     used: dict[str, set[str]] = {package: set() for package in DOORS}
-    for path in house():
+    for path in service():
         for package in {name.split(".")[0] for name in imports(path)} & set(DOORS):
             used[package].add(noun(path))
 
@@ -139,7 +187,7 @@ def test_a_package_is_imported_only_at_its_door() -> None:
 def test_routes_stand_in_one_table() -> None:
     makers = ("Route", "Mount", "WebSocketRoute", "Router", "add_route", "route")
     found = set()
-    for path in house():
+    for path in service():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = node.func
@@ -152,7 +200,7 @@ def test_routes_stand_in_one_table() -> None:
 
 def test_statements_are_run_by_the_query_layer_only() -> None:
     names = set(load_statements())
-    for path in [*house(), *modules(ROOT / "bin")]:
+    for path in [*service(), *modules(ROOT / "bin")]:
         if path.parent == SERVICE / "queries":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -178,7 +226,7 @@ def test_only_config_reads_the_environment(path: Path) -> None:
     assert reads == ({"environ"} if noun(path) == "config" else set())
 
 
-def test_no_layer_hides_a_device_that_hangs_up() -> None:
+def test_no_middleware_hides_a_device_that_hangs_up() -> None:
     """Starlette's convenient base class reads the request in a task of its own."""
     hiding = "BaseHTTP" + "Middleware"
     assert [path for path in modules(SERVICE) if hiding in path.read_text()] == []

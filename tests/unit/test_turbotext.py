@@ -27,7 +27,7 @@ from service.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers import turbotext
 from service.providers.base import Order, Picture, Template
 from service.providers.http import open_client
@@ -494,7 +494,7 @@ async def test_questions_are_asked_in_growing_pauses_each_when_its_turn_has_come
         assert (api_key, pace) == (ACCOUNT.api_key, PACE_SECONDS)
         return 0.25
 
-    given = replace(order(photo, window=60), turn=turn)
+    given = replace(order(photo, window=60), pace=turn)
     monkeypatch.setattr(turbotext, "POLL_SECONDS", POLL_SECONDS)
     monkeypatch.setattr(turbotext, "SLOW_POLL_SECONDS", SLOW_POLL_SECONDS)
     monkeypatch.setattr(asyncio, "sleep", sleep)

@@ -19,7 +19,7 @@ from service.errors import (
     ProviderError,
     ProviderFailure,
 )
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.base import Operation, Order, Picture, Provider, Pulse, guidance, tokens
 from service.providers.gemini.files import lent, too_large
 from service.providers.gemini.refusals import no_image, refusal

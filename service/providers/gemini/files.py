@@ -17,7 +17,7 @@ import structlog
 
 from service.config import ProviderAccount
 from service.errors import ProviderBadResponse, ProviderError, ProviderFailure
-from service.pictures.images import Photo
+from service.pictures.prepare import Photo
 from service.providers.gemini.refusals import refusal
 from service.providers.http import MAX_LOOKUP_BYTES, Answer, Body, Slice, afterwards, get, send
 

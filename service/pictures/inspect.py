@@ -1,4 +1,4 @@
-"""What the bytes of a picture are, and how a photo is made ready to leave the house.
+"""Image inspection: what the bytes of a picture are, by their header and their end.
 
 Every function here blocks and belongs in a thread. Pillow is only ever told to open the four
 formats below: most of its holes were in formats nobody here needs.
@@ -9,10 +9,10 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pillow_heif
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from service.errors import ImageTooLarge, InvalidImage, UnsupportedMediaType
 
@@ -28,9 +28,6 @@ FORMATS = {
     "HEIF": "image/heic",
 }
 OPENED = ("JPEG", "PNG", "WEBP", "HEIF")
-JPEG_QUALITY = 92
-PREVIEW_SIDE = 480
-PREVIEW_QUALITY = 72
 TAIL_BYTES = 4096
 ORIENTATION = 0x0112
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -48,23 +45,12 @@ class ImageInfo:
     has_metadata: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """A picture file ready to be sent: upright size in pixels."""
-
-    path: Path
-    mime: str
-    width: int
-    height: int
-    bytes: int
-
-
 def inspect(source: Path | bytes, max_pixels: int) -> ImageInfo:
     """Read the header and look for the end. Nothing is decoded unless the end looks cut.
 
     Raises `UnsupportedMediaType` (none of the formats), `ImageTooLarge`, `InvalidImage`."""
     with _stream(source) as file:
-        image = _open(file)
+        image = open_image(file)
         with image:
             if image.width * image.height > max_pixels:
                 raise ImageTooLarge(
@@ -73,54 +59,17 @@ def inspect(source: Path | bytes, max_pixels: int) -> ImageInfo:
                 )
             info = _describe(image)
             if not _is_complete(info.mime, file):
-                _decode(image)
+                decode(image)
             return info
-
-
-def prepare(source: Path, target: Path, max_side: int, accepted: frozenset[str]) -> Photo:
-    """Make a photo ready to be sent: upright, bare, sRGB, no side over `max_side` (0: any).
-
-    A picture with transparency becomes PNG where the provider takes that, everything else a JPEG
-    on white. Raises `InvalidImage`."""
-    with source.open("rb") as file, _open(file) as image:
-        if max_side and image.format in ("JPEG", "MPO"):
-            image.draft(None, (max_side, max_side))
-        upright = _upright(_decode(image))
-        if max_side:
-            upright.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        mime = _save(upright, target, keep_alpha="image/png" in accepted)
-    return Photo(target, mime, upright.width, upright.height, target.stat().st_size)
-
-
-def without_metadata(data: bytes) -> bytes:
-    """The same picture upright and without EXIF or XMP, in its own format (HEIC becomes JPEG)."""
-    with _open(io.BytesIO(data)) as image:
-        kind = image.format if image.format in ("PNG", "WEBP") else "JPEG"
-        upright = _upright(_decode(image))
-        target = io.BytesIO()
-        if kind == "JPEG":
-            upright = _flattened(upright)
-        upright.save(target, kind, quality=JPEG_QUALITY)
-        return target.getvalue()
-
-
-def preview(source: Path) -> tuple[bytes, int, int]:
-    """A small WebP of a stored picture, with its width and height. Raises `InvalidImage`."""
-    with source.open("rb") as file, _open(file) as image:
-        if image.format in ("JPEG", "MPO"):
-            image.draft("RGB", (PREVIEW_SIDE * 2, PREVIEW_SIDE * 2))
-        small = _upright(_decode(image))
-        small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-        target = io.BytesIO()
-        small.save(target, "WEBP", quality=PREVIEW_QUALITY, method=4)
-        return target.getvalue(), small.width, small.height
 
 
 def _stream(source: Path | bytes) -> BinaryIO:
     return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
+    """The picture of one of the formats, its pixels not yet read. Raises `UnsupportedMediaType`,
+    `InvalidImage`."""
     try:
         return Image.open(file, formats=OPENED)
     except UnidentifiedImageError as error:
@@ -172,7 +121,8 @@ def _exif(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
-def _decode(image: Image.Image) -> Image.Image:
+def decode(image: Image.Image) -> Image.Image:
+    """The same picture with its pixels read. Raises `InvalidImage`."""
     try:
         image.load()
     except BROKEN as error:
@@ -224,54 +174,3 @@ _ENDINGS: dict[str, Callable[[BinaryIO, int, bytes], bool]] = {
     "image/webp": _webp_ends,
     "image/heic": _heic_ends,
 }
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turned = ImageOps.exif_transpose(image)
-    return _in_srgb(_in_8_bits(turned))
-
-
-def _in_8_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return image.point(lambda value: value / 256).convert("L")
-    if image.mode == "F":
-        return image.convert("L")
-    return image
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """The same colours without the profile that explained them; RGB, or RGBA where it has alpha."""
-    profile: Any = image.info.get("icc_profile")
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    if profile and image.mode in ("RGB", "RGBA", "CMYK"):
-        try:
-            given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            srgb = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(image, given, srgb, outputMode=mode)
-            return converted if converted is not None else image
-        except (ImageCms.PyCMSError, OSError):
-            # A broken profile explains nothing: the numbers are taken as sRGB, as browsers do.
-            return image.convert(mode)
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _save(image: Image.Image, target: Path, *, keep_alpha: bool) -> str:
-    if image.mode == "RGBA" and keep_alpha:
-        _bare(image).save(target, "PNG", compress_level=4)
-        return "image/png"
-    _bare(_flattened(image)).save(target, "JPEG", quality=JPEG_QUALITY)
-    return "image/jpeg"
-
-
-def _flattened(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    ground = Image.new("RGB", image.size, "white")
-    ground.paste(image, mask=image.getchannel("A"))
-    return ground
-
-
-def _bare(image: Image.Image) -> Image.Image:
-    """Without anything a writer would pick up from `info`: EXIF, XMP, comments, profiles."""
-    image.info = {}
-    return image

@@ -1,0 +1,140 @@
+"""Lifespan: what is opened before the first request and closed after the last, the checks at start,
+the healing of what a killed process left."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import structlog
+
+from service import queries
+from service.config import Config
+from service.counters import DB_MAX_CONNECTIONS, watch_process
+from service.crypto import PasswordMemory, hash_password
+from service.errors import PhotoslotError, StorageError
+from service.http.sessions import new_password
+from service.monitoring.checks import open_watch
+from service.monitoring.provider_health import Pulses
+from service.providers.http import open_client
+from service.site import Web
+from service.state import Intake, State
+from service.storage.accounts import Admins, ProviderKeys
+from service.storage.database import open_database
+from service.storage.media import Media
+from service.storage.schema import misfit
+from service.threads import Threads
+from service.upkeep import cleanup
+from service.upkeep.media_owner import claim_folder
+from service.upkeep.worker_lock import open_lifeline
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_state(config: Config) -> AsyncIterator[State]:
+    """Open everything that outlives a request, heal what a killed process left, close it again."""
+    threads = Threads()
+    Media(config.media_root).prepare()
+    async with (
+        open_database(config.database_url, config.db_pool_size) as db,
+        open_lifeline(config.database_url) as worker,
+        open_client(max_connections=config.max_in_flight) as client,
+    ):
+        media = Media(config.media_root, worker)
+        keys = ProviderKeys(config.secrets_dir, config.providers)
+        watch = open_watch(config, db, media, threads, Pulses(db, client, keys))
+        state = State(
+            config=config,
+            db=db,
+            media=media,
+            client=client,
+            threads=threads,
+            passwords=PasswordMemory(threads.passwords),
+            intake=Intake(config, media),
+            worker=worker,
+            admins=Admins(config.secrets_dir),
+            provider_keys=keys,
+            nobody_hash=hash_password(new_password()),
+            web=Web(reload=config.reload),
+            watch=watch,
+        )
+        healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
+        DB_MAX_CONNECTIONS.set(config.db_pool_size)
+        watching = asyncio.create_task(watch_process(db.connections))
+        restore = _refuse_shots_on_sigterm(state["intake"])
+        try:
+            yield state
+        finally:
+            restore()
+            watching.cancel()
+            if healing:
+                healing.cancel()
+            threads.shutdown()
+
+
+async def find_problems(config: Config) -> list[str]:
+    """Why this service cannot start now, in words for the operator; empty when it can."""
+    found, media = [], Media(config.media_root)
+    try:
+        media.prepare()
+    except PhotoslotError as error:
+        found.append(f"MEDIA_ROOT cannot be used: {error.private}")
+    try:
+        async with open_database(config.database_url, 1) as db:
+            if problem := misfit(await queries.house_migrations(db)):
+                found.append(f"the schema of the database {problem}")
+            elif not found:
+                await claim_folder(db, media)
+    except StorageError as error:
+        found.append(f"MEDIA_ROOT is not this database's: {error.private}")
+    except PhotoslotError as error:
+        found.append(f"DATABASE_URL cannot be used: {error.private}")
+    return found
+
+
+async def _heal_later(state: State) -> None:
+    """Heal once more when it is known who lives: PostgreSQL has just started too, as after a power
+    cut."""
+    await asyncio.sleep(queries.SETTLED_SECONDS)
+    try:
+        await _heal(state)
+    except PhotoslotError as error:
+        log.error("not_healed", reason=error.reason, why=error.private)
+
+
+async def _heal(state: State) -> bool:
+    """Put right what processes that died have left; whether it was known which these are."""
+    is_known = await queries.workers_alive(state["db"]) is not None
+    healed = await cleanup.heal(cleanup.cleaner_of(state))
+    if healed != cleanup.Cleaned():
+        log.warning(
+            "healed",
+            interrupted_jobs=healed.interrupted,
+            adopted_jobs=healed.adopted,
+            removed_files=healed.files,
+        )
+    return is_known
+
+
+def _refuse_shots_on_sigterm(intake: Intake) -> Callable[[], None]:
+    """From SIGTERM on no new shot is taken; the server's own handler then lets running ones end.
+    Gives the function that takes this back."""
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        intake.shutting_down = True
+        if callable(previous):
+            previous(number, frame)
+
+    try:
+        signal.signal(signal.SIGTERM, on_sigterm)
+    except ValueError:
+        # Only the main thread may set handlers; a test that runs the app elsewhere gets no signals.
+        return lambda: None
+    return lambda: None if previous is None else _restore(previous)
+
+
+def _restore(previous: "signal._HANDLER") -> None:
+    signal.signal(signal.SIGTERM, previous)
