@@ -1,4 +1,4 @@
-"""The rig every test stands in: one PostgreSQL, one sandbox and one house for a run.
+"""The rig every test stands in: one PostgreSQL, one sandbox and one service for a run.
 
 A test that uses any of them finds them as new: tables as the migrations left them with the ingest
 password set, no files, dials and calls reset. Nothing connects beyond this machine.
@@ -22,7 +22,7 @@ from camera import PASSWORD, Camera
 from httpx._transports import default as _transports
 from migrate import migrate
 from playwright.sync_api import Browser
-from rig import SERVICE, House, Sandbox, until
+from rig import SERVICE, Sandbox, Service, until
 from tables import Tables, new_database
 
 from service.crypto import hash_password
@@ -31,7 +31,7 @@ from service.storage.database import Database, open_database
 from service.storage.media import MARK
 
 SETTLED_SECONDS = 10
-# What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the houses.
+# What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the services.
 OUR_POOL = "a test of photoslot"
 LOG_LINES = 30
 
@@ -40,20 +40,20 @@ guard.install()
 _transports.create_ssl_context = functools.cache(_transports.create_ssl_context)
 
 
-class StartHouse(Protocol):
-    """Starts a house with these variables more, or None for one less; `program` is what runs."""
+class StartService(Protocol):
+    """Starts a service with these variables more, or None for one less; `program` is what runs."""
 
     def __call__(
         self, environment: dict[str, str | None], program: Sequence[str] = SERVICE
-    ) -> House: ...
+    ) -> Service: ...
 
 
-class MakeHouse(Protocol):
-    """Starts one more house beside the common one, on the same database and folder.
+class MakeService(Protocol):
+    """Starts one more service beside the common one, on the same database and folder.
     Variables are added to its environment, None takes one away; with `ready=False` it is given
     at once, to see how it starts or fails."""
 
-    def __call__(self, *, ready: bool = True, **environment: str | None) -> House: ...
+    def __call__(self, *, ready: bool = True, **environment: str | None) -> Service: ...
 
 
 @pytest.fixture(scope="session")
@@ -160,16 +160,16 @@ def sandbox(_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("house")
+    return tmp_path_factory.mktemp("service")
 
 
 @pytest.fixture(scope="session")
-def _start_house(_tables: Tables, _sandbox: Sandbox, _home: Path) -> StartHouse:
+def _start_service(_tables: Tables, _sandbox: Sandbox, _home: Path) -> StartService:
     numbers = itertools.count(1)
 
-    def start(environment: dict[str, str | None], program: Sequence[str] = SERVICE) -> House:
-        return House(
-            _home / f"house-{next(numbers)}.log",
+    def start(environment: dict[str, str | None], program: Sequence[str] = SERVICE) -> Service:
+        return Service(
+            _home / f"service-{next(numbers)}.log",
             database_url=_tables.url,
             home=_home,
             provider_url=_sandbox.url,
@@ -181,55 +181,55 @@ def _start_house(_tables: Tables, _sandbox: Sandbox, _home: Path) -> StartHouse:
 
 
 @pytest.fixture(scope="session")
-def _house(_start_house: StartHouse) -> Iterator[House]:
-    house = _start_house({})
+def _service(_start_service: StartService) -> Iterator[Service]:
+    service = _start_service({})
     try:
-        yield house.wait_ready()
+        yield service.wait_ready()
     finally:
-        house.stop()
+        service.stop()
 
 
 @pytest.fixture
 def forget_keys(_home: Path) -> None:
-    """No provider key was set in the settings: they outlive a house."""
+    """No provider key was set in the settings: they outlive a service."""
     (_home / "secrets" / KEYS_FILE).unlink(missing_ok=True)
 
 
 @pytest.fixture
-def house(_house: House, tables: Tables, sandbox: Sandbox, forget_keys: None) -> House:
+def service(_service: Service, tables: Tables, sandbox: Sandbox, forget_keys: None) -> Service:
     """The service of the run: no shot taken yet, nothing on its disk, keys by its environment."""
-    assert _house.is_running, f"a test before this one ended it:\n{_house.output[-3000:]}"
-    _empty(_house.media_root)
-    _house.forget_log()
-    return _house
+    assert _service.is_running, f"a test before this one ended it:\n{_service.output[-3000:]}"
+    _empty(_service.media_root)
+    _service.forget_log()
+    return _service
 
 
 @pytest.fixture
-def make_house(
-    _start_house: StartHouse,
+def make_service(
+    _start_service: StartService,
     tables: Tables,
     sandbox: Sandbox,
     forget_keys: None,
     _home: Path,
-) -> Iterator[MakeHouse]:
-    """See `MakeHouse`; they are stopped after the test."""
-    houses: list[House] = []
+) -> Iterator[MakeService]:
+    """See `MakeService`; they are stopped after the test."""
+    services: list[Service] = []
     _empty(_home / "media")
 
-    def make(*, ready: bool = True, **environment: str | None) -> House:
-        house = _start_house(environment)
-        houses.append(house)
-        return house.wait_ready() if ready else house
+    def make(*, ready: bool = True, **environment: str | None) -> Service:
+        service = _start_service(environment)
+        services.append(service)
+        return service.wait_ready() if ready else service
 
     yield make
-    for house in houses:
-        house.stop()
+    for service in services:
+        service.stop()
 
 
 @pytest.fixture
-def camera(house: House) -> Iterator[Camera]:
-    """A camera that posts to the house of the run."""
-    camera = Camera(house.url)
+def camera(service: Service) -> Iterator[Camera]:
+    """A camera that posts to the service of the run."""
+    camera = Camera(service.url)
     yield camera
     camera.switch_off()
 
@@ -251,13 +251,13 @@ class MakePerson(Protocol):
 
 
 @pytest.fixture
-def make_person(browser: Browser, house: House) -> Iterator[MakePerson]:
+def make_person(browser: Browser, service: Service) -> Iterator[MakePerson]:
     """Makes people with browsers of their own; none of their pages may have complained of anything
     when the test is over."""
     people: list[Person] = []
 
     def make(*args: Any, **options: Any) -> Person:
-        people.append(Person(browser, house, *args, **options))
+        people.append(Person(browser, service, *args, **options))
         return people[-1]
 
     yield make
@@ -288,17 +288,17 @@ def disk(_home: Path) -> Callable[..., list[str]]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows the last lines its house wrote: an answer of 503 has its reason there."""
+    """A failed test shows the last lines its service wrote: a 503 has its reason there."""
     report = yield
-    house = getattr(item, "funcargs", {}).get("house")
-    if report.failed and house is not None:
-        lines = [json.dumps(line, ensure_ascii=False) for line in house.log[-LOG_LINES:]]
-        report.sections.append(("log of the house", "\n".join(lines)))
+    service = getattr(item, "funcargs", {}).get("service")
+    if report.failed and service is not None:
+        lines = [json.dumps(line, ensure_ascii=False) for line in service.log[-LOG_LINES:]]
+        report.sections.append(("log of the service", "\n".join(lines)))
     return report
 
 
 def _empty(media: Path) -> None:
-    """Remove the files and keep the folders, which a running house has made, and its mark."""
+    """Remove the files and keep the folders, which a running service has made, and its mark."""
     for path in media.rglob("*"):
         if path.is_file() and path.name != MARK:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
--- Jobs of a house that has worked for a while, oldest first; the same ones each time but for their
+-- Jobs of a service that has worked for a while, oldest first; the same ones each time but for their
 -- ids. slot-014 never succeeds, slot-015 has rested for the second half of the time.
 -- Parameters: how many jobs, over how many days up to now.
 with given as (

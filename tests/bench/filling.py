@@ -1,4 +1,4 @@
-"""A house that has worked for a while, made at once."""
+"""A service that has worked for a while, made at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -17,7 +17,7 @@ import photos
 from camera import Camera
 from figures import Figure
 from load import SLOTS, Answer, at_once, in_parallel, run, shoot
-from rig import House
+from rig import Service
 from stage import Floor, Stage
 
 LATENCY_SECONDS = 0.2
@@ -81,30 +81,30 @@ def speed(stage: Stage, size: Size) -> Iterator[Figure]:
     """Added latency and throughput, beside the floor's."""
     stage.sandbox.dial(latency_s=LATENCY_SECONDS)
     photo = photos.big_jpeg(8, target_bytes=PHOTO_BYTES)
-    with stage.house() as house, stage.floor() as floor:
-        for program in (house, floor):
+    with stage.service() as service, stage.floor() as floor:
+        for program in (service, floor):
             run(in_parallel(SMALL_POOL, size.warm_ups, partial(_shot, program.url, photo)))
-        yield from _one_at_a_time(house, floor, photo, size)
-        yield from _in_parallel(house, floor, photo, size)
+        yield from _one_at_a_time(service, floor, photo, size)
+        yield from _in_parallel(service, floor, photo, size)
 
 
-def _one_at_a_time(house: House, floor: Floor, photo: bytes, size: Size) -> Iterator[Figure]:
+def _one_at_a_time(service: Service, floor: Floor, photo: bytes, size: Size) -> Iterator[Figure]:
     """Shot by shot in turn, so that whatever slows the machine slows both."""
-    seconds: dict[str, list[float]] = {house.url: [], floor.url: []}
+    seconds: dict[str, list[float]] = {service.url: [], floor.url: []}
     for number in range(size.singles):
         for url, taken in seconds.items():
             taken.append(run(_shot(url, photo, number)).seconds)
     how = f"{size.singles} shots of 4 MB each, service and floor in turn"
     kinds = {"mean": ADDED_RATIO, "median": ADDED_RATIO, "p95": ADDED_RATIO}
-    yield from _added("1 at a time", seconds[house.url], seconds[floor.url], how, kinds)
+    yield from _added("1 at a time", seconds[service.url], seconds[floor.url], how, kinds)
 
 
-def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterator[Figure]:
+def _in_parallel(service: Service, floor: Floor, photo: bytes, size: Size) -> Iterator[Figure]:
     """Round by round in turn. The median is shown and not judged: the floor takes some shots
     straight through and lets others wait, so its median says little about its work."""
-    seconds: dict[str, list[float]] = {house.url: [], floor.url: []}
-    spent = {house.url: 0.0, floor.url: 0.0}
-    busy = {house.url: -house.cpu_seconds, floor.url: -floor.cpu_seconds}
+    seconds: dict[str, list[float]] = {service.url: [], floor.url: []}
+    spent = {service.url: 0.0, floor.url: 0.0}
+    busy = {service.url: -service.cpu_seconds, floor.url: -floor.cpu_seconds}
     for _ in range(size.rounds):
         for url, taken in seconds.items():
             started = time.perf_counter()
@@ -115,11 +115,13 @@ def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterat
     rounds = f"{size.rounds} rounds of {size.shots_a_round} shots, service and floor in turn"
     how = f"{PARALLEL} cameras on {PARALLEL} slots, {rounds}"
     kinds = {"mean": ADDED_RATIO, "median": None, "p95": ADDED_RATIO}
-    yield from _added(f"{PARALLEL} in parallel", seconds[house.url], seconds[floor.url], how, kinds)
+    yield from _added(
+        f"{PARALLEL} in parallel", seconds[service.url], seconds[floor.url], how, kinds
+    )
     shots = size.rounds * size.shots_a_round
     yield Figure(
         name=f"processor time a shot, {PARALLEL} in parallel",
-        value=(busy[house.url] + house.cpu_seconds) / shots * 1000,
+        value=(busy[service.url] + service.cpu_seconds) / shots * 1000,
         floor=(busy[floor.url] + floor.cpu_seconds) / shots * 1000,
         unit="ms",
         limit=ADDED_RATIO,
@@ -127,7 +129,7 @@ def _in_parallel(house: House, floor: Floor, photo: bytes, size: Size) -> Iterat
     )
     yield Figure(
         name=f"throughput, {PARALLEL} in parallel",
-        value=shots / spent[house.url],
+        value=shots / spent[service.url],
         floor=shots / spent[floor.url],
         unit="shots/s",
         limit=0.8,
@@ -159,8 +161,8 @@ def first_words(stage: Stage, size: Size) -> Iterator[Figure]:
     """How long a camera waits until it may send its photo."""
     stage.sandbox.dial()
     waited = []
-    with stage.house() as house:
-        camera = Camera(house.url)
+    with stage.service() as service:
+        camera = Camera(service.url)
         for _ in range(size.continues):
             body, mime = camera.multipart()
             with camera.wire() as wire:
@@ -181,14 +183,14 @@ def memory(stage: Stage, size: Size) -> Iterator[Figure]:
     """What a large shot in flight costs, from its first byte to its picture."""
     photo = _large_photo()
     stage.sandbox.reset()
-    with stage.house() as house:
-        run(_shot(house.url, photos.jpeg(), 0))
+    with stage.service() as service:
+        run(_shot(service.url, photos.jpeg(), 0))
         stage.sandbox.reset()
         stage.sandbox.dial(latency_s=HOLD_SECONDS)
-        before = house.memory_bytes
-        forget_peak(house.pid)
-        run(at_once(size.large_shots, partial(_shot, house.url, photo)))
-        growth = peak_bytes(house.pid) - before
+        before = service.memory_bytes
+        forget_peak(service.pid)
+        run(at_once(size.large_shots, partial(_shot, service.url, photo)))
+        growth = peak_bytes(service.pid) - before
     _check_together(stage, size.large_shots)
     yield Figure(
         name=f"peak memory per {LARGE_MEGABYTES} MB shot",
@@ -225,9 +227,9 @@ def small_pool(stage: Stage, _size: Size) -> Iterator[Figure]:
     """Nobody holds a database connection while a provider works."""
     stage.sandbox.reset()
     stage.sandbox.dial(latency_s=SLOW_SECONDS)
-    with stage.house(DB_POOL_SIZE=str(SMALL_POOL)) as house:
+    with stage.service(DB_POOL_SIZE=str(SMALL_POOL)) as service:
         started = time.perf_counter()
-        run(at_once(SLOW_SHOTS, partial(_shot, house.url, photos.jpeg())))
+        run(at_once(SLOW_SHOTS, partial(_shot, service.url, photos.jpeg())))
         longest = time.perf_counter() - started
     _check_together(stage, SLOW_SHOTS)
     yield Figure(
@@ -254,8 +256,8 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
     stage.sandbox.dial(outcomes=["hang"])
     stage.tables.execute("update slot set sync_response_seconds = %s", WINDOW_SECONDS)
     try:
-        with stage.house() as house:
-            errors = deadline_errors(house, size.hanging, pause=0)
+        with stage.service() as service:
+            errors = deadline_errors(service, size.hanging, pause=0)
             yield Figure(
                 name="504 of a hanging provider, worst error",
                 value=max(errors) * 1000,
@@ -263,7 +265,7 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
                 limit=150,
                 how=f"{size.hanging} shots at once, each answer due after {DUE_SECONDS:g} s",
             )
-            errors = deadline_errors(house, size.crowd, pause=CROWD_SECONDS / size.crowd)
+            errors = deadline_errors(service, size.crowd, pause=CROWD_SECONDS / size.crowd)
             yield Figure(
                 name=f"504 with {size.crowd} shots in flight, p99 error",
                 value=_percentile(errors, 99) * 1000,
@@ -275,22 +277,22 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
         stage.tables.execute("update slot set sync_response_seconds = null")
 
 
-def deadline_errors(house: House, count: int, pause: float) -> list[float]:
+def deadline_errors(service: Service, count: int, pause: float) -> list[float]:
     """How far from its time each 504 came; the shots are posted `pause` seconds apart."""
 
     async def hang(number: int) -> Answer:
         await asyncio.sleep(number * pause)
-        return await _shot(house.url, photos.jpeg(), number, expected=504)
+        return await _shot(service.url, photos.jpeg(), number, expected=504)
 
     return [abs(answer.seconds - DUE_SECONDS) for answer in run(at_once(count, hang))]
 
 
 def health(stage: Stage, size: Size) -> Iterator[Figure]:
-    """Whether a busy house still says that it is well."""
+    """Whether a busy service still says that it is well."""
     photo = _large_photo()
     stage.sandbox.dial(latency_s=LATENCY_SECONDS)
-    with stage.house() as house, _watch_health(house.url) as waited:
-        run(at_once(size.arriving, partial(_shot, house.url, photo)))
+    with stage.service() as service, _watch_health(service.url) as waited:
+        run(at_once(size.arriving, partial(_shot, service.url, photo)))
     yield Figure(
         name="/healthz while large shots arrive, p99",
         value=_percentile(waited, 99) * 1000,

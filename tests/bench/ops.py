@@ -1,5 +1,5 @@
 """What runs beside the shots: cleanup at a million expired files, health and metrics at a million
-jobs, and how a house recovers from a killed process."""
+jobs, and how a service recovers from a killed process."""
 
 import os
 import statistics
@@ -18,7 +18,7 @@ from figures import Figure
 from filling import fill
 from ingest import peak_bytes
 from load import run, shoot
-from rig import ROOT, SIGNING_KEY, House, until
+from rig import ROOT, SIGNING_KEY, Service, until
 from stage import Stage
 
 DAYS = 120
@@ -27,7 +27,7 @@ PHOTO_BYTES = 4_000_000
 SLOT = "slot-015"
 FILL_SECONDS = 300
 ASKED_MS = 20
-# What a machine is asked for over HTTP; the house's figures grow old in ten seconds meanwhile.
+# What a machine is asked for over HTTP; the service's figures grow old in ten seconds meanwhile.
 ASK_PAUSE_SECONDS = 0.1
 PICTURE = b"a picture of a few bytes"
 KILLED_SHOTS = 20
@@ -51,7 +51,7 @@ QUICK = Size(jobs=100_000, files=20_000, asked=50, shots=20)
 
 
 def filling(stage: Stage, size: Size) -> Iterator[Figure]:
-    """How long it takes to fill the house."""
+    """How long it takes to fill the service."""
     started = time.perf_counter()
     fill(stage.tables.url, size.jobs, DAYS, "fill_expired")
     [row] = stage.tables.rows("select count(*) as files from media_object")
@@ -66,7 +66,7 @@ def filling(stage: Stage, size: Size) -> Iterator[Figure]:
 
 def asking(stage: Stage, size: Size) -> Iterator[Figure]:
     """What Prometheus and the probe of a load balancer wait for."""
-    with stage.house() as house, httpx.Client(base_url=house.url, trust_env=False) as client:
+    with stage.service() as service, httpx.Client(base_url=service.url, trust_env=False) as client:
         for path in ("/metrics", "/healthz"):
             client.get(path).raise_for_status()
             taken = [_seconds(client, path) for _ in range(size.asked)]
@@ -91,21 +91,21 @@ def cleaning(stage: Stage, size: Size) -> Iterator[Figure]:
     """bin/cleanup: beside shots for a while, then alone with rows, then with files."""
     stage.sandbox.dial(latency_s=LATENCY_SECONDS)
     photo = photos.big_jpeg(8, target_bytes=PHOTO_BYTES)
-    with stage.house() as house:
-        before = _shots(house, photo, size.shots)
-        with _cleanup(stage, house) as (_process, running):
-            beside = _shots(house, photo, size.shots)
-        after = _shots(house, photo, size.shots)
+    with stage.service() as service:
+        before = _shots(service, photo, size.shots)
+        with _cleanup(stage, service) as (_process, running):
+            beside = _shots(service, photo, size.shots)
+        after = _shots(service, photo, size.shots)
         yield _added(before + after, beside)
         yield from _speed("while shots are taken", "rows", running, 3_000)
         _shots_are_long_ago(stage)
-        rows = _clean(stage, house)
+        rows = _clean(stage, service)
         yield from _speed("rows", "rows", rows, 20_000)
         yield _memory(rows)
-        _lay_out(stage, house, size.files)
-        files = _clean(stage, house)
+        _lay_out(stage, service, size.files)
+        files = _clean(stage, service)
         yield from _speed("files", "files on the disk", files, 5_000)
-        assert not [one for one in (house.media_root / "results").rglob("*") if one.is_file()]
+        assert not [one for one in (service.media_root / "results").rglob("*") if one.is_file()]
 
 
 @dataclass
@@ -118,13 +118,13 @@ class Run:
 
 
 @contextmanager
-def _cleanup(stage: Stage, house: House) -> "Iterator[tuple[subprocess.Popen[bytes], Run]]":
+def _cleanup(stage: Stage, service: Service) -> "Iterator[tuple[subprocess.Popen[bytes], Run]]":
     """bin/cleanup runs while the block does; then it is ended, if it has not by itself."""
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": stage.tables.url,
-        "MEDIA_ROOT": str(house.media_root),
-        "PUBLIC_BASE_URL": house.url,
+        "MEDIA_ROOT": str(service.media_root),
+        "PUBLIC_BASE_URL": service.url,
         "JWT_SIGNING_KEY": SIGNING_KEY,
     }
     done, left = Run(), "select count(*) as files from media_object where cleaned_at is null"
@@ -140,9 +140,9 @@ def _cleanup(stage: Stage, house: House) -> "Iterator[tuple[subprocess.Popen[byt
     done.files = before["files"] - after["files"]
 
 
-def _clean(stage: Stage, house: House) -> Run:
+def _clean(stage: Stage, service: Service) -> Run:
     """All there is."""
-    with _cleanup(stage, house) as (process, done):
+    with _cleanup(stage, service) as (process, done):
         while process.poll() is None:
             # One that has just ended has no memory any more.
             with suppress(FileNotFoundError, ProcessLookupError, StopIteration):
@@ -185,26 +185,26 @@ def _added(alone: Sequence[float], beside: Sequence[float]) -> Figure:
     )
 
 
-def _shots(house: House, photo: bytes, count: int) -> list[float]:
+def _shots(service: Service, photo: bytes, count: int) -> list[float]:
     """Seconds of each, after some that fill caches."""
-    return [_shot(house, photo) for _ in range(count + 5)][5:]
+    return [_shot(service, photo) for _ in range(count + 5)][5:]
 
 
-def _shot(house: House, photo: bytes) -> float:
-    answer = run(shoot(house.url, photo, SLOT))
+def _shot(service: Service, photo: bytes) -> float:
+    answer = run(shoot(service.url, photo, SLOT))
     assert answer.status == 200, answer.head
     return answer.seconds
 
 
 def _shots_are_long_ago(stage: Stage) -> None:
-    """The cleanup has the house for itself."""
+    """The cleanup has the service for itself."""
     stage.tables.execute(
         "update job_history set created_at = created_at - interval '1 hour'"
         " where created_at > now() - interval '10 minutes'"
     )
 
 
-def _lay_out(stage: Stage, house: House, count: int) -> None:
+def _lay_out(stage: Stage, service: Service, count: int) -> None:
     """So many cleaned files are there again."""
     rows = stage.tables.rows(
         "update media_object set cleaned_at = null where id in ("
@@ -213,7 +213,7 @@ def _lay_out(stage: Stage, house: House, count: int) -> None:
         count,
     )
     for row in rows:
-        path = house.media_root / row["path"]
+        path = service.media_root / row["path"]
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(PICTURE)
     stage.tables.execute(
@@ -226,7 +226,7 @@ def recovery(stage: Stage, _size: Size) -> Iterator[Figure]:
     stage.sandbox.dial(latency_s=30)
     stage.tables.execute("delete from media_object")
     pending = "select 1 from job_history where status = 'pending'"
-    with stage.house() as first, stage.house(MEDIA_ROOT=str(first.media_root)) as second:
+    with stage.service() as first, stage.service(MEDIA_ROOT=str(first.media_root)) as second:
         shots = [breeze_fields(photos.jpeg(), shot=number) for number in range(KILLED_SHOTS)]
         with ThreadPoolExecutor(KILLED_SHOTS) as threads:
             lost = [threads.submit(Camera(first.url).shoot, fields=fields) for fields in shots]
@@ -253,9 +253,9 @@ def recovery(stage: Stage, _size: Size) -> Iterator[Figure]:
         )
 
 
-def _retry(house: House, fields: dict[str, str]) -> float:
+def _retry(service: Service, fields: dict[str, str]) -> float:
     started = time.perf_counter()
-    answer = Camera(house.url).shoot(fields=fields)
+    answer = Camera(service.url).shoot(fields=fields)
     assert answer.status_code == 200, answer.text
     return time.perf_counter() - started
 

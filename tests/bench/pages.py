@@ -18,7 +18,7 @@ from camera import Camera
 from figures import Figure
 from load import SLOTS
 from playwright.sync_api import Browser, Page
-from rig import House
+from rig import Service
 from stage import Stage
 
 from service.app import PAGES
@@ -71,14 +71,14 @@ class Load:
 
 
 def first_loads(stage: Stage, size: Size) -> Iterator[Figure]:
-    """Every page of the house, with a picture in every slot."""
-    with stage.house() as house, chromium() as browser:
-        addresses = _addresses(house)
-        cookies = _signed_in(browser, house)
+    """Every page of the service, with a picture in every slot."""
+    with stage.service() as service, chromium() as browser:
+        addresses = _addresses(service)
+        cookies = _signed_in(browser, service)
         for page, address in addresses.items():
-            loads = [_weighed(browser, house, address, cookies) for _ in range(size.weighed)]
+            loads = [_weighed(browser, service, address, cookies) for _ in range(size.weighed)]
             yield _weight(page, loads)
-            times = [_timed(browser, house, address, cookies) for _ in range(size.timed)]
+            times = [_timed(browser, service, address, cookies) for _ in range(size.timed)]
             yield _time(page, sorted(times))
 
 
@@ -103,36 +103,36 @@ def _time(page: str, times: list[float]) -> Figure:
     )
 
 
-def _addresses(house: House) -> dict[str, str]:
+def _addresses(service: Service) -> dict[str, str]:
     """Where every page is, by its path in the registry; a gallery's is the link to it."""
-    jobs = [Camera(house.url).shoot(photos.jpeg(), slot).headers["x-job-id"] for slot in SLOTS]
+    jobs = [Camera(service.url).shoot(photos.jpeg(), slot).headers["x-job-id"] for slot in SLOTS]
     known = {"slot_id": SLOTS[0], "job_id": jobs[0]}
-    links = {urlsplit(link).path: link for link in _links(house)}
+    links = {urlsplit(link).path: link for link in _links(service)}
     found = {}
     for path in [*(route.path for route in PAGES if "/static/" not in route.path), NOWHERE]:
         address = path.format(**known)
-        found[path] = links.get(address, urljoin(house.url, address))
+        found[path] = links.get(address, urljoin(service.url, address))
     return found
 
 
-def _links(house: House) -> Iterator[str]:
+def _links(service: Service) -> Iterator[str]:
     """The links of a gallery of one slot and of one of all slots."""
-    with sign_in(house) as admin:
+    with sign_in(service) as admin:
         for slot_id in (SLOTS[0], None):
             share = admin.post("/api/shares", json={"slot_id": slot_id, "label": "bench"}).json()
             yield from (share["page_url"], share["show_url"])
 
 
-def _signed_in(browser: Browser, house: House) -> list[Any]:
-    person = Person(browser, house).sign_in()
+def _signed_in(browser: Browser, service: Service) -> list[Any]:
+    person = Person(browser, service).sign_in()
     cookies = person.context.cookies()
     person.leave()
     return cookies
 
 
-def _weighed(browser: Browser, house: House, address: str, cookies: list[Any]) -> Load:
+def _weighed(browser: Browser, service: Service, address: str, cookies: list[Any]) -> Load:
     load = Load()
-    with _visitor(browser, house, cookies) as page:
+    with _visitor(browser, service, cookies) as page:
         wire = page.context.new_cdp_session(page)
         wire.on("Network.responseReceived", load.note_answer)
         wire.on("Network.loadingFinished", load.note_end)
@@ -142,9 +142,9 @@ def _weighed(browser: Browser, house: House, address: str, cookies: list[Any]) -
     return load
 
 
-def _timed(browser: Browser, house: House, address: str, cookies: list[Any]) -> float:
+def _timed(browser: Browser, service: Service, address: str, cookies: list[Any]) -> float:
     """Milliseconds until the content was there."""
-    with _visitor(browser, house, cookies) as page:
+    with _visitor(browser, service, cookies) as page:
         page.goto(address)
         # First: who waits for the selector asks the page for it, at the page's cost.
         page.wait_for_load_state("networkidle")
@@ -154,10 +154,10 @@ def _timed(browser: Browser, house: House, address: str, cookies: list[Any]) -> 
 
 
 @contextmanager
-def _visitor(browser: Browser, house: House, cookies: list[Any]) -> Iterator[Page]:
+def _visitor(browser: Browser, service: Service, cookies: list[Any]) -> Iterator[Page]:
     """Somebody signed in comes for the first time: a browser's profile of its own each time, whose
     first window has come to rest, for it keeps both processors busy while it starts."""
-    person = Person(browser, house)
+    person = Person(browser, service)
     person.expect_refusal(404)
     person.context.add_cookies(cookies)
     person.context.add_init_script(WATCH)

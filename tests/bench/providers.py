@@ -23,7 +23,7 @@ from ingest import (
 )
 from load import SLOTS, Answer, at_once, in_parallel, run, shoot
 from psycopg.types.json import Jsonb
-from rig import House
+from rig import Service
 from stage import Stage
 
 LATENCY_SECONDS = 2.0
@@ -86,8 +86,8 @@ def _run_moods(
     outcomes = dice.choices([*MOODS], [*MOODS.values()], k=3 * shots)
     stage.sandbox.dial(outcomes, latency_s=LATENCY_SECONDS)
     stage.sandbox.dial(latency_s=LATENCY_SECONDS, provider="openai")
-    with stage.house() as house:
-        answers = run(in_parallel(CAMERAS, shots, partial(_shot, house)))
+    with stage.service() as service:
+        answers = run(in_parallel(CAMERAS, shots, partial(_shot, service)))
     calls = len(stage.sandbox.calls())
     [journal] = stage.tables.rows("select sum(attempt_count) as attempts from job_history")
     assert journal["attempts"] == calls, f"{journal['attempts']} attempts for {calls} calls"
@@ -101,11 +101,11 @@ def retries(stage: Stage, size: Size) -> Iterator[Figure]:
 
     async def order(number: int) -> list[Answer]:
         async def send(_try: int) -> Answer:
-            return await _shot(house, number, key=f"order {number}")
+            return await _shot(service, number, key=f"order {number}")
 
         return [*await at_once(TRIES, send), await send(TRIES)]
 
-    with stage.house() as house:
+    with stage.service() as service:
         orders = run(in_parallel(CAMERAS, size.retried, order))
     assert all(answer.status == 200 for answers in orders for answer in answers)
     yield Figure(
@@ -122,8 +122,8 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
     _start_afresh(stage, FALLBACK)
     for provider in ("gemini", "openai"):
         stage.sandbox.dial(["hang"], provider=provider)
-    with stage.house() as house:
-        errors = deadline_errors(house, size.hanging, pause=0)
+    with stage.service() as service:
+        errors = deadline_errors(service, size.hanging, pause=0)
     yield Figure(
         name="504 of two hanging providers, worst error",
         value=max(errors) * 1000,
@@ -136,13 +136,13 @@ def deadlines(stage: Stage, size: Size) -> Iterator[Figure]:
 def oversize(stage: Stage, size: Size) -> Iterator[Figure]:
     """An answer that does not end is refused at the cap, and its memory used again."""
     _start_afresh(stage, None)
-    with stage.house() as house:
-        run(in_parallel(1, size.warm_ups, partial(_shot, house)))
+    with stage.service() as service:
+        run(in_parallel(1, size.warm_ups, partial(_shot, service)))
         stage.sandbox.dial(["huge"])
-        before = house.memory_bytes
-        forget_peak(house.pid)
-        after = [_refuse_endless(stage, house) for _ in range(size.endless)]
-        growth = peak_bytes(house.pid) - before
+        before = service.memory_bytes
+        forget_peak(service.pid)
+        after = [_refuse_endless(stage, service) for _ in range(size.endless)]
+        growth = peak_bytes(service.pid) - before
     how = f"{size.endless} answers one after the other, each refused at {CAP_MEBIBYTES} MiB"
     yield Figure(
         name="peak memory of an endless answer",
@@ -161,12 +161,12 @@ def oversize(stage: Stage, size: Size) -> Iterator[Figure]:
     )
 
 
-def _refuse_endless(stage: Stage, house: House) -> int:
-    """The memory of the house a moment later; its breaker never sees five in a row."""
+def _refuse_endless(stage: Stage, service: Service) -> int:
+    """The memory of the service a moment later; its breaker never sees five in a row."""
     stage.tables.execute("delete from breaker")
-    assert run(_shot(house, 0)).status == 502
+    assert run(_shot(service, 0)).status == 502
     time.sleep(SETTLE_SECONDS)
-    return house.memory_bytes
+    return service.memory_bytes
 
 
 def _start_afresh(stage: Stage, fallback: dict[str, object] | None) -> None:
@@ -180,8 +180,8 @@ def _start_afresh(stage: Stage, fallback: dict[str, object] | None) -> None:
     )
 
 
-async def _shot(house: House, number: int, key: str | None = None) -> Answer:
-    return await shoot(house.url, PHOTO, SLOTS[number % len(SLOTS)], key)
+async def _shot(service: Service, number: int, key: str | None = None) -> Answer:
+    return await shoot(service.url, PHOTO, SLOTS[number % len(SLOTS)], key)
 
 
 MEASUREMENTS = (moods, retries, deadlines, oversize)

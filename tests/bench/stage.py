@@ -13,7 +13,7 @@ import httpx
 import psutil
 from camera import PASSWORD
 from migrate import migrate
-from rig import House, Program, Sandbox, free_port
+from rig import Program, Sandbox, Service, free_port
 from tables import Tables
 
 from service.crypto import hash_password
@@ -52,11 +52,11 @@ class Stage:
     sandbox: Sandbox
 
     @contextmanager
-    def house(self, **environment: str) -> Iterator[House]:
+    def service(self, **environment: str) -> Iterator[Service]:
         """The service in a process of its own, with a folder of its own."""
-        home = Path(tempfile.mkdtemp(prefix="house-", dir=self.folder))
+        home = Path(tempfile.mkdtemp(prefix="service-", dir=self.folder))
         self.tables.execute("update house set folder_marked_at = null")
-        house = House(
+        service = Service(
             home / "service.log",
             database_url=self.tables.url,
             home=home,
@@ -64,9 +64,9 @@ class Stage:
             environment=environment,
         )
         try:
-            yield house.wait_ready()
+            yield service.wait_ready()
         finally:
-            house.stop()
+            service.stop()
 
     @contextmanager
     def floor(self) -> Iterator[Floor]:

@@ -70,7 +70,7 @@ QUICK = Size(jobs=100_000, rounds=12, claims=50)
 
 
 def filling(stage: Stage, size: Size) -> Iterator[Figure]:
-    """How long it takes to fill the house."""
+    """How long it takes to fill the service."""
     started = time.perf_counter()
     fill(stage.tables.url, size.jobs, DAYS)
     yield Figure(
@@ -253,7 +253,7 @@ def _filters() -> dict[str, JobFilter]:
                     slot_id=RESTING, since=now - timedelta(days=DAYS / 3)
                 ),
                 "the future": JobFilter(since=now + timedelta(days=1)),
-                "before the house": JobFilter(until=now - timedelta(days=2 * DAYS)),
+                "before the service": JobFilter(until=now - timedelta(days=2 * DAYS)),
                 "an empty range": JobFilter(since=then, until=then),
             }.items()
         },
@@ -589,9 +589,9 @@ async def _lengthen(stage: Stage, admin: httpx.AsyncClient) -> None:
 
 def over_http(stage: Stage, size: Size) -> Iterator[Figure]:
     """The same through the service's own process."""
-    with stage.house() as house:
-        Admins(house.media_root.parent / "secrets").set_password(ADMIN, PASSWORD)
-        with httpx.Client(base_url=house.url, trust_env=False, timeout=30) as admin:
+    with stage.service() as service:
+        Admins(service.media_root.parent / "secrets").set_password(ADMIN, PASSWORD)
+        with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as admin:
             token = admin.post("/api/login", json=_credentials()).json()["access_token"]
             admin.headers["authorization"] = f"Bearer {token}"
             yield from _answers(admin, size)

@@ -8,7 +8,7 @@ from browser import PHONE, Held, Person, barriers, let_it_work, look_again, wait
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
-from rig import House
+from rig import Service
 
 from service.pictures.qr import qr_code
 
@@ -21,8 +21,8 @@ XSS = '<img src=x onerror="document.title=1">&<b>bold'
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 

@@ -5,15 +5,15 @@ from admin import ADMIN, ADMIN_PASSWORD, ensure_account
 from browser import Held, Person, barriers, let_it_work, look_again
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
-from rig import House
+from rig import Service
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def stranger(make_person: MakePerson, house: House) -> Person:
+def stranger(make_person: MakePerson, service: Service) -> Person:
     """Somebody who has an account and has not signed in."""
-    ensure_account(house)
+    ensure_account(service)
     return make_person()
 
 
@@ -58,7 +58,7 @@ def test_who_signs_out_is_not_led_back_by_what_the_page_asks_meanwhile(
     with page.expect_response(lambda told: told.status == 401):
         look_again(page)
     let_it_work(page)
-    assert page.url == f"{admin_browser.house.url}/"
+    assert page.url == f"{admin_browser.service.url}/"
 
     answer.let_go()
 
@@ -74,7 +74,7 @@ def test_signing_out_that_fails_says_so(admin_browser: Person) -> None:
     page.get_by_role("button", name="Sign out").click()
 
     expect(page.get_by_text("The database does not answer.")).to_be_visible()
-    assert page.url == f"{admin_browser.house.url}/"
+    assert page.url == f"{admin_browser.service.url}/"
 
 
 def test_a_wrong_password_is_told_at_the_field_and_can_be_typed_anew(stranger: Person) -> None:
@@ -91,7 +91,7 @@ def test_a_wrong_password_is_told_at_the_field_and_can_be_typed_anew(stranger: P
     page.keyboard.type(ADMIN_PASSWORD)
     expect(page.get_by_role("alert")).to_be_hidden()
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{stranger.house.url}/")
+    page.wait_for_url(f"{stranger.service.url}/")
 
 
 def test_a_second_enter_is_no_second_try(stranger: Person) -> None:

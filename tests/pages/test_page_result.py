@@ -11,7 +11,7 @@ from browser import PHONE, Held, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
-from rig import House, Sandbox, until
+from rig import Sandbox, Service, until
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,7 @@ def picture_is_there(page: Page) -> None:
 
 
 def test_a_guest_takes_the_picture_back_while_another_looks_at_it(
-    make_person: MakePerson, camera: Camera, house: House
+    make_person: MakePerson, camera: Camera, service: Service
 ) -> None:
     link = camera.shoot().headers["x-page-url"]
     guest, friend = make_person(screen=PHONE), make_person()
@@ -61,7 +61,7 @@ def test_a_guest_takes_the_picture_back_while_another_looks_at_it(
         expect(gone.get_by_role("img", name="Your edited photo")).to_be_hidden()
         expect(gone.get_by_role("link", name="Download")).to_be_hidden()
     assert barriers(hers) == []
-    assert httpx.get(f"{house.url}/public/results/{link.split('/')[-1][:36]}").status_code == 410
+    assert httpx.get(f"{service.url}/public/results/{link.split('/')[-1][:36]}").status_code == 410
 
 
 def test_the_code_opens_on_a_phone_with_the_key_of_who_has_it(
@@ -104,7 +104,7 @@ def test_the_picture_is_shared_as_a_file_and_saved(make_person: MakePerson, came
 def test_a_picture_ends_on_its_second_under_the_readers_eyes(
     make_person: MakePerson, camera: Camera
 ) -> None:
-    """By the reader's own clock: the house is not asked again for it."""
+    """By the reader's own clock: the service is not asked again for it."""
     guest = make_person()
     guest.context.clock.install()
     page = guest.open(camera.shoot().headers["x-page-url"])

@@ -1,4 +1,4 @@
-"""The settings of the house in the hands of admins."""
+"""The settings of the service in the hands of admins."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ from browser import PHONE, Held, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
-from rig import House
+from rig import Service
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def colleague(house: House) -> Iterator[Admin]:
+def colleague(service: Service) -> Iterator[Admin]:
     """Another admin, at work over the API."""
-    with signed_in(house, "igor") as admin:
+    with signed_in(service, "igor") as admin:
         yield admin
 
 

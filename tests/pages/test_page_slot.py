@@ -12,7 +12,7 @@ from browser import CONTENT, PHONE, Held, Person, barriers, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Dialog, FilePayload, Locator, Page, expect
-from rig import House, Sandbox, until
+from rig import Sandbox, Service, until
 
 pytestmark = pytest.mark.browser
 
@@ -35,9 +35,9 @@ HANDED_OVER = """
 
 
 @pytest.fixture
-def colleague(house: House) -> Iterator[Admin]:
+def colleague(service: Service) -> Iterator[Admin]:
     """Another admin, at work over the API."""
-    with signed_in(house, "igor") as admin:
+    with signed_in(service, "igor") as admin:
         yield admin
 
 
@@ -326,7 +326,7 @@ def test_who_must_sign_in_again_stays_with_what_was_typed(
     beside.get_by_label("Name").fill(ADMIN)
     beside.get_by_label("Password").fill(ADMIN_PASSWORD)
     beside.keyboard.press("Enter")
-    beside.wait_for_url(f"{admin_browser.house.url}/")
+    beside.wait_for_url(f"{admin_browser.service.url}/")
     save(page, 2)
     expect(page.locator("#signed-out")).to_be_hidden()
     expect(page.locator("#trouble")).to_be_hidden()
@@ -335,9 +335,9 @@ def test_who_must_sign_in_again_stays_with_what_was_typed(
 
 
 def test_from_sign_in_to_save_by_keyboard_alone(
-    make_person: MakePerson, house: House, rows: Rows
+    make_person: MakePerson, service: Service, rows: Rows
 ) -> None:
-    ensure_account(house)
+    ensure_account(service)
     page = make_person("ru").open(PATH)
     page.wait_for_url("**/login?next=*")
     page.keyboard.type(ADMIN)
@@ -382,7 +382,7 @@ def test_what_stands_beside_the_form_comes_when_its_scripts_did_not_at_first(
 
 
 def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_come(
-    admin_browser: Person, house: House
+    admin_browser: Person, service: Service
 ) -> None:
     """By name: a reader of the screen meets every button before it works."""
     admin_browser.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -406,7 +406,7 @@ def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_co
         expect(button).to_be_enabled()
     waiting[0].click()
     expect(page.get_by_text("Copied.")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == f"{house.url}/api/ingest/slot-001"
+    assert page.evaluate("navigator.clipboard.readText()") == f"{service.url}/api/ingest/slot-001"
 
 
 def test_older_versions_come_once_however_often_they_are_asked_for(

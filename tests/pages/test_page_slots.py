@@ -9,7 +9,7 @@ from browser import Held, Person, barriers, let_it_work, look_again
 from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Locator, Page, expect
-from rig import House, Sandbox
+from rig import Sandbox, Service
 
 pytestmark = pytest.mark.browser
 
@@ -17,9 +17,9 @@ XSS = '<img src=x onerror="document.title=1">&<b>bold'
 
 
 @pytest.fixture
-def colleague(house: House) -> Iterator[Admin]:
+def colleague(service: Service) -> Iterator[Admin]:
     """Another admin, at work over the API."""
-    with signed_in(house, "igor") as admin:
+    with signed_in(service, "igor") as admin:
         yield admin
 
 
@@ -147,7 +147,7 @@ def test_the_ingest_link_is_copied(admin_browser: Person) -> None:
     expect(page.get_by_text("Copied.")).to_be_visible()
 
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == f"{admin_browser.house.url}/api/ingest/slot-007"
+    assert copied == f"{admin_browser.service.url}/api/ingest/slot-007"
 
 
 def test_the_page_survives_a_lost_network(admin_browser: Person, camera: Camera) -> None:

@@ -1,4 +1,4 @@
-"""The figures of the house as admins see them."""
+"""The figures of the service as admins see them."""
 
 import pytest
 from browser import PHONE, Person, barriers, look_again

@@ -10,7 +10,7 @@ import pytest
 from browser import CONTENT, Held, Person, barriers, let_it_work
 from conftest import MakePerson
 from playwright.sync_api import Error, Route, expect
-from rig import House
+from rig import Service
 
 from service.app import PAGES
 from service.errors import family
@@ -41,9 +41,9 @@ def pages() -> list[str]:
     return [re.sub(r"\{\w+\}", lambda mark: known[mark[0]], path) for path in found]
 
 
-def test_every_page_is_a_shell_under_a_strict_policy(house: House) -> None:
+def test_every_page_is_a_shell_under_a_strict_policy(service: Service) -> None:
     for path in pages():
-        answer = httpx.get(house.url + path, trust_env=False)
+        answer = httpx.get(service.url + path, trust_env=False)
 
         assert answer.status_code == 200, path
         assert PROMISES.items() <= dict(answer.headers).items()
@@ -53,23 +53,23 @@ def test_every_page_is_a_shell_under_a_strict_policy(house: House) -> None:
         assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
         assert not re.search("unsafe|http|\\*|data:", " ".join(policy.values()))
         again = {"if-none-match": answer.headers["etag"]}
-        assert httpx.get(house.url + path, headers=again, trust_env=False).status_code == 304
+        assert httpx.get(service.url + path, headers=again, trust_env=False).status_code == 304
 
 
-def test_what_a_page_needs_is_kept_for_ever_under_its_version(house: House) -> None:
-    shell = httpx.get(f"{house.url}/login", trust_env=False).text
+def test_what_a_page_needs_is_kept_for_ever_under_its_version(service: Service) -> None:
+    shell = httpx.get(f"{service.url}/login", trust_env=False).text
     paths = re.findall(r'(?:src|href)="(/static/[^"]+)"', shell)
 
     site = read_site(FOLDER)
     assert len(paths) > 5
     for path in paths:
-        packed = httpx.get(house.url + path, headers={"accept-encoding": "gzip"}, trust_env=False)
-        plain = httpx.get(house.url + path, headers={"accept-encoding": ""}, trust_env=False)
+        packed = httpx.get(service.url + path, headers={"accept-encoding": "gzip"}, trust_env=False)
+        plain = httpx.get(service.url + path, headers={"accept-encoding": ""}, trust_env=False)
         assert packed.headers["content-encoding"] == "gzip"
         assert packed.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert packed.content == plain.content == site.assets[path.split("/", 3)[3]].data
         old = re.sub(r"/static/\w+/", "/static/0123456789abcdef/", path)
-        assert httpx.get(house.url + old, trust_env=False).status_code == 404
+        assert httpx.get(service.url + old, trust_env=False).status_code == 404
 
 
 def test_another_content_is_another_version(tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def test_another_content_is_another_version(tmp_path: Path) -> None:
     assert first.assets["css/house.css"].data == b"a {}\np {}\n"
 
 
-def test_a_refusal_is_a_page_for_a_browser_and_json_for_everybody_else(house: House) -> None:
+def test_a_refusal_is_a_page_for_a_browser_and_json_for_everybody_else(service: Service) -> None:
     asked = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-    shown = httpx.get(f"{house.url}/nowhere", headers=asked, trust_env=False)
-    told = httpx.get(f"{house.url}/nowhere", headers={"accept": "*/*"}, trust_env=False)
+    shown = httpx.get(f"{service.url}/nowhere", headers=asked, trust_env=False)
+    told = httpx.get(f"{service.url}/nowhere", headers={"accept": "*/*"}, trust_env=False)
 
     assert shown.status_code == told.status_code == 404
     assert 'data-reason="not_found"' in shown.text
@@ -192,7 +192,7 @@ def test_a_shell_has_no_words_and_no_code(shell: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_keeps_text_text_and_asks_only_this_house(script: Path) -> None:
+def test_a_script_keeps_text_text_and_asks_only_this_service(script: Path) -> None:
     text = script.read_text()
 
     assert not FORBIDDEN.search(text)

@@ -1,4 +1,4 @@
-"""bin/backup and bin/restore: a house that moves into an empty one, and what is refused."""
+"""bin/backup and bin/restore: a service that moves into an empty one, and what is refused."""
 
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ import pytest
 import restore
 from admin import Admin, signed_in
 from camera import Camera
-from conftest import MakeHouse
-from rig import House
+from conftest import MakeService
+from rig import Service
 from tables import new_database
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -23,8 +23,8 @@ Execute = Callable[..., int]
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -49,19 +49,19 @@ def shot(camera: Camera) -> tuple[str, bytes]:
     return answer.headers["x-job-id"], answer.content
 
 
-def shown(house: House, job_id: str) -> httpx.Response:
-    return httpx.get(f"{house.url}/public/results/{job_id}", trust_env=False)
+def shown(service: Service, job_id: str) -> httpx.Response:
+    return httpx.get(f"{service.url}/public/results/{job_id}", trust_env=False)
 
 
-def restored_house(make_house: MakeHouse, url: str, media: Path) -> House:
-    return make_house(DATABASE_URL=url, MEDIA_ROOT=str(media))
+def restored_service(make_service: MakeService, url: str, media: Path) -> Service:
+    return make_service(DATABASE_URL=url, MEDIA_ROOT=str(media))
 
 
-def test_a_restored_house_serves_its_old_pictures_and_templates(
-    house: House,
+def test_a_restored_service_serves_its_old_pictures_and_templates(
+    service: Service,
     camera: Camera,
     admin: Admin,
-    make_house: MakeHouse,
+    make_service: MakeService,
     execute: Execute,
     target: str,
     tmp_path: Path,
@@ -73,11 +73,11 @@ def test_a_restored_house_serves_its_old_pictures_and_templates(
     added = admin.post("/api/template-media", files={"file": ("style.png", photos.png())})
     template = f"/api/template-media/{added.json()['id']}"
     template_bytes = admin.get(template).content
-    (lost,) = house.media_root.glob(f"results/*/{removed_id}.*")
+    (lost,) = service.media_root.glob(f"results/*/{removed_id}.*")
     lost.unlink()
-    (house.media_root / "results" / "stray.jpg").write_bytes(b"no row names this")
+    (service.media_root / "results" / "stray.jpg").write_bytes(b"no row names this")
 
-    path, said = backup.back_up(house_url(house), house.media_root, tmp_path)
+    path, said = backup.back_up(service_url(service), service.media_root, tmp_path)
     assert said.startswith("2 files (1 named by a row are missing)")
     assert sorted(tmp_path.iterdir()) == [path]
     assert path.stat().st_mode & 0o077 == 0
@@ -85,7 +85,7 @@ def test_a_restored_house_serves_its_old_pictures_and_templates(
 
     media = tmp_path / "restored"
     assert restore.restore(target, media, path).startswith("2 files; 2 that were not in the backup")
-    again = restored_house(make_house, target, media)
+    again = restored_service(make_service, target, media)
     assert shown(again, job_id).content == picture
     headers = {"authorization": f"Bearer {admin.token}"}
     served = httpx.get(f"{again.url}{template}", headers=headers, trust_env=False)
@@ -95,24 +95,24 @@ def test_a_restored_house_serves_its_old_pictures_and_templates(
     assert Camera(again.url).shoot().status_code == 200
 
 
-def house_url(house: House) -> str:
-    return house.environment["DATABASE_URL"]
+def service_url(service: Service) -> str:
+    return service.environment["DATABASE_URL"]
 
 
 def test_a_backup_that_cannot_be_read_back_is_not_kept(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive.Writer, "finish", lambda _: None)
     with pytest.raises(archive.Broken, match="has no SHA256SUMS"):
-        backup.back_up(house_url(house), house.media_root, tmp_path)
+        backup.back_up(service_url(service), service.media_root, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
-def made(house: House, camera: Camera, tmp_path: Path) -> Path:
-    """A backup of a house with one picture."""
+def made(service: Service, camera: Camera, tmp_path: Path) -> Path:
+    """A backup of a service with one picture."""
     shot(camera)
-    return backup.back_up(house_url(house), house.media_root, tmp_path)[0]
+    return backup.back_up(service_url(service), service.media_root, tmp_path)[0]
 
 
 def bent(path: Path) -> None:
@@ -184,8 +184,8 @@ def test_a_bad_archive_is_refused_and_nothing_changes(
     assert not media.exists()
 
 
-def test_a_house_that_lives_is_never_overwritten(
-    house: House, made: Path, target: str, tmp_path: Path
+def test_a_service_that_lives_is_never_overwritten(
+    service: Service, made: Path, target: str, tmp_path: Path
 ) -> None:
     full = tmp_path / "full"
     full.mkdir()
@@ -193,7 +193,7 @@ def test_a_house_that_lives_is_never_overwritten(
     with pytest.raises(restore.Refused, match="there are files in"):
         restore.restore(target, full, made)
     with pytest.raises(restore.Refused, match="there are tables in the database"):
-        restore.restore(house_url(house), tmp_path / "empty", made)
+        restore.restore(service_url(service), tmp_path / "empty", made)
     assert [path.name for path in full.iterdir()] == ["somebody's.jpg"]
     assert tables_in(target) == 0
     assert not (tmp_path / "empty").exists()

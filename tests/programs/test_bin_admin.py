@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from admin import accounts, secrets_dir, sign_in
 from camera import PASSWORD, Camera
-from rig import ROOT, House
+from rig import ROOT, Service
 from tables import Tables
 
 from service.crypto import verify_password
@@ -284,17 +284,17 @@ def test_a_name_is_refused_before_it_asks(terminal: Terminal) -> None:
     assert "Password" not in screen
 
 
-def test_a_running_house_obeys_at_once(run: Run, house: House) -> None:
-    folder = str(secrets_dir(house))
+def test_a_running_service_obeys_at_once(run: Run, service: Service) -> None:
+    folder = str(secrets_dir(service))
     done = run("add", "anna", text=WANTED, SECRETS_DIR=folder)
     assert done.returncode == 0, done.stderr
     try:
-        with sign_in(house, "anna", WANTED) as anna:
+        with sign_in(service, "anna", WANTED) as anna:
             assert anna.get("/api/session").status_code == 200
             run("password", "anna", text="something else", SECRETS_DIR=folder)
             assert anna.get("/api/session").status_code == 401
     finally:
-        accounts(house).remove("anna")
+        accounts(service).remove("anna")
 
 
 def test_ingest_password_is_set_on_every_slot_at_once(run: Run, camera: Camera, rows: Rows) -> None:

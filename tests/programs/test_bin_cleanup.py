@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from admin import Admin, signed_in
 from camera import Camera, breeze_fields
-from conftest import MakeHouse
-from rig import ROOT, SIGNING_KEY, House, Sandbox, until
+from conftest import MakeService
+from rig import ROOT, SIGNING_KEY, Sandbox, Service, until
 from tables import Tables
 
 from service.storage.media import MARK
@@ -42,12 +42,12 @@ sys.exit(cleanup.main(sys.argv[2:]))
 
 
 @pytest.fixture
-def environment(house: House, tables: Tables) -> dict[str, str]:
+def environment(service: Service, tables: Tables) -> dict[str, str]:
     given = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": tables.url,
-        "MEDIA_ROOT": str(house.media_root),
-        "PUBLIC_BASE_URL": house.url,
+        "MEDIA_ROOT": str(service.media_root),
+        "PUBLIC_BASE_URL": service.url,
         "JWT_SIGNING_KEY": SIGNING_KEY,
     }
     return given | {name: value for name, value in os.environ.items() if "COVERAGE" in name}
@@ -71,8 +71,8 @@ def run(environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -96,8 +96,8 @@ def expire(execute: Execute, *job_ids: str) -> None:
     )
 
 
-def write(house: House, path: str, data: bytes = b"x", age: float = 0.0) -> Path:
-    file = house.media_root / path
+def write(service: Service, path: str, data: bytes = b"x", age: float = 0.0) -> Path:
+    file = service.media_root / path
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(data)
     then = time.time() - age
@@ -137,11 +137,11 @@ def snapshot(rows: Rows) -> list[dict[str, Any]]:
 
 
 def test_it_removes_what_is_over(
-    run: Run, camera: Camera, house: House, rows: Rows, execute: Execute, disk: Disk
+    run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     job_id = camera.shoot().headers["x-job-id"]
     kept = camera.shoot().headers["x-job-id"]
-    url = f"{house.url}/public/results/{job_id}"
+    url = f"{service.url}/public/results/{job_id}"
     assert httpx.get(f"{url}/preview", trust_env=False).status_code == 200
     expire(execute, job_id)
     execute(
@@ -201,23 +201,23 @@ def test_jobs_and_audit_go_with_their_years_and_statistics_stay(
 
 
 def test_files_that_no_row_names_go_after_a_day(
-    run: Run, settled: None, camera: Camera, house: House, disk: Disk
+    run: Run, settled: None, camera: Camera, service: Service, disk: Disk
 ) -> None:
     camera.shoot()
     [result] = disk("results")
     orphan = f"{uuid4()}"
     gone = [
-        write(house, f"results/{orphan[:2]}/{orphan}.jpg", age=DAY + 60),
-        write(house, "results/notes.txt", age=DAY + 60),
-        write(house, f"previews/{orphan[:2]}/{orphan}.webp", age=DAY + 60),
-        write(house, f"templates/{orphan[:2]}/{orphan}.png", age=DAY + 60),
-        write(house, f"temp/{orphan}.results.0a0b.part", age=DAY),
-        write(house, f"temp/{orphan}.1.results.0a0b.part"),
-        write(house, f"temp/{orphan}.1.upload"),
+        write(service, f"results/{orphan[:2]}/{orphan}.jpg", age=DAY + 60),
+        write(service, "results/notes.txt", age=DAY + 60),
+        write(service, f"previews/{orphan[:2]}/{orphan}.webp", age=DAY + 60),
+        write(service, f"templates/{orphan[:2]}/{orphan}.png", age=DAY + 60),
+        write(service, f"temp/{orphan}.results.0a0b.part", age=DAY),
+        write(service, f"temp/{orphan}.1.results.0a0b.part"),
+        write(service, f"temp/{orphan}.1.upload"),
     ]
     stays = [
-        write(house, f"results/{orphan[:2]}/{uuid4()}.jpg", age=DAY - 600),
-        write(house, "temp/of-somebody-at-work", age=30),
+        write(service, f"results/{orphan[:2]}/{uuid4()}.jpg", age=DAY - 600),
+        write(service, "temp/of-somebody-at-work", age=30),
     ]
 
     assert counts(told(run())) == {"files": len(gone)}
@@ -225,7 +225,7 @@ def test_files_that_no_row_names_go_after_a_day(
     assert [path for path in gone if path.exists()] == []
     assert [path for path in stays if not path.exists()] == []
     assert disk("results", "previews", "templates") == sorted(
-        [result, str(stays[0].relative_to(house.media_root))]
+        [result, str(stays[0].relative_to(service.media_root))]
     )
 
 
@@ -243,7 +243,7 @@ def test_a_template_is_kept_for_as_long_as_any_version_of_a_slot_names_it(
     plain = {"version": 2, "operation": "image_edit", "templates": []}
     assert admin.put("/api/slots/slot-001", json=plain).status_code == 200
     [path] = disk("templates")
-    write(admin.house, path, photos.jpeg(text="style"), age=900 * DAY)
+    write(admin.service, path, photos.jpeg(text="style"), age=900 * DAY)
     execute("update media_object set created_at = now() - interval '900 days'")
 
     assert counts(told(run())) == {}
@@ -255,13 +255,13 @@ def test_a_template_is_kept_for_as_long_as_any_version_of_a_slot_names_it(
 
 
 def test_jobs_of_dead_processes_end_and_a_whole_picture_is_adopted(
-    run: Run, house: House, rows: Rows, execute: Execute, disk: Disk
+    run: Run, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     saved, cut, lost = (leave_pending(execute) for _ in range(3))
     picture = photos.jpeg(800, 600)
-    write(house, f"results/{saved[:2]}/{saved}.jpg", picture, age=45)
-    write(house, f"results/{cut[:2]}/{cut}.jpg", photos.cut(picture), age=45)
-    write(house, f"temp/{lost}.results.0a0b.part", picture, age=600)
+    write(service, f"results/{saved[:2]}/{saved}.jpg", picture, age=45)
+    write(service, f"results/{cut[:2]}/{cut}.jpg", photos.cut(picture), age=45)
+    write(service, f"temp/{lost}.results.0a0b.part", picture, age=600)
 
     summary = told(run())
 
@@ -277,7 +277,7 @@ def test_jobs_of_dead_processes_end_and_a_whole_picture_is_adopted(
             "failed",
             "interrupted",
         )
-    shown = httpx.get(f"{house.url}/public/results/{saved}", trust_env=False)
+    shown = httpx.get(f"{service.url}/public/results/{saved}", trust_env=False)
     assert (shown.status_code, shown.content) == (200, picture)
     assert [row["kind"] for row in rows("select kind from media_object")] == ["result"]
     assert disk("temp") == []
@@ -289,14 +289,14 @@ def test_jobs_of_dead_processes_end_and_a_whole_picture_is_adopted(
 def test_after_a_kill_with_shots_in_flight_all_is_clean_and_retries_are_served_at_once(
     run: Run,
     settled: None,
-    make_house: MakeHouse,
+    make_service: MakeService,
     sandbox: Sandbox,
     rows: Rows,
     execute: Execute,
     disk: Disk,
 ) -> None:
     execute("update slot set max_in_flight = %s", SHOTS)
-    first, second = make_house(), make_house()
+    first, second = make_service(), make_service()
     sandbox.dial(latency_s=30)
     shots = [breeze_fields(photos.jpeg(), shot=number) for number in range(SHOTS)]
     with ThreadPoolExecutor(SHOTS) as threads:
@@ -326,8 +326,8 @@ def test_a_folder_of_another_database_is_never_cleaned(
     run: Run, camera: Camera, admin: Admin, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
-    orphan = write(admin.house, "results/orphan.jpg", age=2 * DAY)
-    mark = admin.house.media_root / MARK
+    orphan = write(admin.service, "results/orphan.jpg", age=2 * DAY)
+    mark = admin.service.media_root / MARK
     [known] = rows("select id::text from house")
     assert mark.read_text() == f"{known['id']}\n"
     before, files = snapshot(rows), disk()
@@ -353,10 +353,10 @@ def test_a_folder_of_another_database_is_never_cleaned(
 
 
 def test_without_its_database_it_changes_nothing(
-    run: Run, camera: Camera, house: House, rows: Rows, execute: Execute, disk: Disk
+    run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
-    orphan = write(house, "results/orphan.jpg", age=2 * DAY)
+    orphan = write(service, "results/orphan.jpg", age=2 * DAY)
     before, files = snapshot(rows), disk()
 
     done = run(DATABASE_URL="postgresql://nobody@127.0.0.1:9/nothing")
@@ -383,16 +383,16 @@ def test_a_schema_it_does_not_know_is_left_alone(run: Run, empty_database: str) 
 
 
 def test_what_cannot_go_is_told_and_the_rest_goes(
-    run: Run, camera: Camera, house: House, tables: Tables, disk: Disk
+    run: Run, camera: Camera, service: Service, tables: Tables, disk: Disk
 ) -> None:
     rows, execute = tables.rows, tables.execute
     stuck, free = (camera.shoot().headers["x-job-id"] for _ in range(2))
     expire(execute, stuck, free)
     [row] = rows("select path from media_object where job_id = %s", stuck)
-    in_the_way = house.media_root / row["path"]
+    in_the_way = service.media_root / row["path"]
     in_the_way.unlink()
     in_the_way.mkdir()
-    write(house, "results/orphan.jpg", age=2 * DAY)
+    write(service, "results/orphan.jpg", age=2 * DAY)
     # Nothing goes out of a table that somebody works on; the others do.
     execute("insert into ended_session values (gen_random_uuid(), now())")
     try:
@@ -473,10 +473,10 @@ def test_what_a_killed_run_has_begun_the_next_one_ends(
 
 
 def test_a_trial_run_only_counts(
-    run: Run, camera: Camera, house: House, rows: Rows, execute: Execute, disk: Disk
+    run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
-    write(house, "results/orphan.jpg", age=2 * DAY)
+    write(service, "results/orphan.jpg", age=2 * DAY)
     leave_pending(execute)
     execute("insert into ended_session values (gen_random_uuid(), now())")
     before, files = snapshot(rows), disk()

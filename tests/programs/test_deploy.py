@@ -1,5 +1,5 @@
-"""What is shipped to run the house on: units that systemd understands, numbers that fit together, a
-container whose steps are done here without a container."""
+"""What is shipped to run the service on: units that systemd understands, numbers that fit
+together, a container whose steps are done here without a container."""
 
 import json
 import os
@@ -16,8 +16,8 @@ import photos
 import pytest
 import yaml
 from camera import PASSWORD, Camera
-from conftest import MakeHouse
-from rig import ROOT, House, Program, Sandbox, free_port
+from conftest import MakeService
+from rig import ROOT, Program, Sandbox, Service, free_port
 from tables import Tables
 
 from service.__main__ import KEEP_ALIVE_SECONDS, SHUTDOWN_SECONDS
@@ -43,7 +43,7 @@ def number(pattern: str, name: str) -> int:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units for the house in this checkout; the template as the one on port 8000."""
+    """The units for the service in this checkout; the template as the one on port 8000."""
     for unit in UNITS:
         text = unit.read_text().replace("/opt/photoslot", str(ROOT))
         (tmp_path / unit.name.replace("@", "@8000")).write_text(text)
@@ -91,7 +91,7 @@ def test_every_wait_is_longer_than_the_one_inside_it() -> None:
 def test_every_variable_that_is_set_is_one_the_service_reads() -> None:
     example = (ROOT / ".env.example").read_text()
     known = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)) | {"MALLOC_ARENA_MAX"}
-    set_here = set(compose()["x-house"]["environment"]) | set(Image().environment)
+    set_here = set(compose()["x-service"]["environment"]) | set(Image().environment)
     for path in DEPLOY.glob("*.service"):
         for line in re.findall(r"^Environment=(.*)$", path.read_text(), re.MULTILINE):
             set_here |= {word.split("=")[0] for word in line.split()}
@@ -177,7 +177,7 @@ def test_the_steps_of_the_image_make_a_service_that_takes_shots(
     folder.mkdir()
     image.build(folder)
     python, *program = json.loads(image.only("ENTRYPOINT"))
-    house = House(
+    service = Service(
         tmp_path / "log",
         database_url=tables.url,
         home=tmp_path,
@@ -188,18 +188,18 @@ def test_the_steps_of_the_image_make_a_service_that_takes_shots(
         folder=folder,
     )
     try:
-        check = image.only("HEALTHCHECK").split("CMD ")[1].replace("8000", str(house.port))
+        check = image.only("HEALTHCHECK").split("CMD ")[1].replace("8000", str(service.port))
 
         def is_healthy() -> bool:
             return (
                 subprocess.run(check, shell=True, cwd=folder, capture_output=True).returncode == 0
             )
 
-        house.wait_until(is_healthy, "its health check is content")
-        assert Camera(house.url).shoot().status_code == 200
-        assert httpx.get(f"{house.url}/login", trust_env=False).status_code == 200
+        service.wait_until(is_healthy, "its health check is content")
+        assert Camera(service.url).shoot().status_code == 200
+        assert httpx.get(f"{service.url}/login", trust_env=False).status_code == 200
     finally:
-        house.stop()
+        service.stop()
     for command in ("migrate", "backup", "restore", "admin", "cleanup"):
         shown = subprocess.run([folder / "bin" / command, "--help"], capture_output=True)
         assert shown.returncode == 0, command
@@ -208,8 +208,8 @@ def test_the_steps_of_the_image_make_a_service_that_takes_shots(
 # A camera on a cable
 
 
-def test_the_hook_of_gphoto2_waits_for_the_house_and_never_orders_twice(
-    make_house: MakeHouse, sandbox: Sandbox, tmp_path: Path
+def test_the_hook_of_gphoto2_waits_for_the_service_and_never_orders_twice(
+    make_service: MakeService, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     port = free_port()
     photo, password = tmp_path / "IMG 1.JPG", tmp_path / "password"
@@ -223,7 +223,7 @@ def test_the_hook_of_gphoto2_waits_for_the_house_and_never_orders_twice(
     }
     hook = Program([str(DEPLOY / "gphoto2-hook.sh")], environment, tmp_path / "log")
     try:
-        make_house(ready=False, PORT=str(port))
+        make_service(ready=False, PORT=str(port))
         assert hook.wait() == 0, hook.output
     finally:
         hook.stop()

@@ -93,7 +93,7 @@ def dev(folder: Path) -> Iterator[Callable[..., Dev]]:
 
 
 def nothing_runs(folder: Path, *ports: int) -> bool:
-    """Whether no program of this house is left."""
+    """Whether no program of this service is left."""
     for port in ports:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -103,26 +103,26 @@ def nothing_runs(folder: Path, *ports: int) -> bool:
 
 @needs_curl
 def test_the_printed_curl_line_takes_a_shot(dev: Callable[..., Dev], tmp_path: Path) -> None:
-    house = dev().wait_ready()
-    line = house.line("curl ")
+    service = dev().wait_ready()
+    line = service.line("curl ")
     pasted = subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=70
     )
     assert pasted.returncode == 0, pasted.stderr
     assert "200 OK" in pasted.stdout
     edited = (tmp_path / "edited.jpg").read_bytes()
-    assert edited != (house.folder / "sample.jpg").read_bytes()
+    assert edited != (service.folder / "sample.jpg").read_bytes()
     Image.open(io.BytesIO(edited)).verify()
     job_id = next(
         line.split()[1] for line in pasted.stdout.splitlines() if line.startswith("x-job-id:")
     )
-    kept = httpx.get(f"{house.address}/public/results/{job_id}", trust_env=False)
+    kept = httpx.get(f"{service.address}/public/results/{job_id}", trust_env=False)
     assert kept.content == edited
-    until(lambda: job_id in house.output, "a line about the shot in the terminal")
+    until(lambda: job_id in service.output, "a line about the shot in the terminal")
 
-    house.press_ctrl_c()
-    assert house.wait(30) == 0
-    assert nothing_runs(house.folder, house.port)
+    service.press_ctrl_c()
+    assert service.wait(30) == 0
+    assert nothing_runs(service.folder, service.port)
 
 
 def test_its_secrets_are_kept_and_private(dev: Callable[..., Dev]) -> None:
@@ -156,64 +156,64 @@ def test_it_starts_again_after_it_was_killed(dev: Callable[..., Dev]) -> None:
 
 def test_a_taken_port_is_said_before_anything_starts(dev: Callable[..., Dev]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        house = dev(PORT=str(other.getsockname()[1]))
-        assert house.wait(30) == 2
-    assert f"port {house.port} cannot be used" in house.output
-    assert nothing_runs(house.folder)
+        service = dev(PORT=str(other.getsockname()[1]))
+        assert service.wait(30) == 2
+    assert f"port {service.port} cannot be used" in service.output
+    assert nothing_runs(service.folder)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "8000 ", "http"])
 def test_a_wrong_port_is_said_in_words(dev: Callable[..., Dev], folder: Path, port: str) -> None:
-    house = Program(
+    service = Program(
         [str(ROOT / "bin" / "dev")],
         {"PORT": port, "DEV_HOME": str(folder)},
         folder / "terminal-port.txt",
     )
-    assert house.wait(30) == 2
-    assert "PORT must be a number from 1 to 65535" in house.output
+    assert service.wait(30) == 2
+    assert "PORT must be a number from 1 to 65535" in service.output
 
 
 @needs_curl
 def test_ctrl_c_lets_a_shot_in_hand_end(dev: Callable[..., Dev], tmp_path: Path) -> None:
-    house = dev().wait_ready()
+    service = dev().wait_ready()
     with (tmp_path / "answer").open("wb") as answer:
-        shot = subprocess.Popen(["bash", "-c", house.line("curl ")], cwd=tmp_path, stdout=answer)
-        until(lambda: list((house.folder / "media" / "temp").iterdir()), "a shot at the provider")
-        house.press_ctrl_c()
-        assert house.wait(30) == 0
+        shot = subprocess.Popen(["bash", "-c", service.line("curl ")], cwd=tmp_path, stdout=answer)
+        until(lambda: list((service.folder / "media" / "temp").iterdir()), "a shot at the provider")
+        service.press_ctrl_c()
+        assert service.wait(30) == 0
         assert shot.wait(10) == 0
     assert b"200 OK" in (tmp_path / "answer").read_bytes()
 
 
 @needs_curl
 def test_a_second_ctrl_c_ends_everything_at_once(dev: Callable[..., Dev], tmp_path: Path) -> None:
-    house = dev().wait_ready()
-    house.hang_up_provider()
+    service = dev().wait_ready()
+    service.hang_up_provider()
     shot = subprocess.Popen(
-        ["bash", "-c", house.line("curl ")],
+        ["bash", "-c", service.line("curl ")],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until(lambda: list((house.folder / "media" / "temp").iterdir()), "a shot at the provider")
-    house.press_ctrl_c()
-    house.wait_until(lambda: "stopping" in house.output, "it heard the first one")
-    house.press_ctrl_c()
-    assert house.wait(10) == 130
+    until(lambda: list((service.folder / "media" / "temp").iterdir()), "a shot at the provider")
+    service.press_ctrl_c()
+    service.wait_until(lambda: "stopping" in service.output, "it heard the first one")
+    service.press_ctrl_c()
+    assert service.wait(10) == 130
     assert shot.wait(10) != 0
-    until(lambda: nothing_runs(house.folder, house.port), "everything has ended")
+    until(lambda: nothing_runs(service.folder, service.port), "everything has ended")
 
 
 @pytest.mark.parametrize("name", ["sandbox", "service"])
 def test_a_program_that_dies_is_reported_and_ends_the_rest(
     dev: Callable[..., Dev], name: str
 ) -> None:
-    house = dev().wait_ready()
-    os.kill(house.children()[name], signal.SIGKILL)
-    assert house.wait(30) == 1
-    assert f"the {name} ended with code -9" in house.output
-    assert str(house.folder / "logs" / f"{name}.log") in house.output
-    assert nothing_runs(house.folder, house.port)
+    service = dev().wait_ready()
+    os.kill(service.children()[name], signal.SIGKILL)
+    assert service.wait(30) == 1
+    assert f"the {name} ended with code -9" in service.output
+    assert str(service.folder / "logs" / f"{name}.log") in service.output
+    assert nothing_runs(service.folder, service.port)
 
 
 @needs_curl
@@ -221,14 +221,14 @@ def test_a_server_of_ones_own_and_a_password_of_ones_own(
     dev: Callable[..., Dev], empty_database: str, tmp_path: Path
 ) -> None:
     password = "@my; own=\"pass\\word' <1>"
-    house = dev(DATABASE_URL=empty_database, DEV_INGEST_PASSWORD=password).wait_ready()
-    assert embedded.running(house.folder / "postgres") is None
+    service = dev(DATABASE_URL=empty_database, DEV_INGEST_PASSWORD=password).wait_ready()
+    assert embedded.running(service.folder / "postgres") is None
     pasted = subprocess.run(
-        ["bash", "-c", house.line("curl ")],
+        ["bash", "-c", service.line("curl ")],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=70,
     )
     assert "200 OK" in pasted.stdout, pasted
-    assert house.stop() == 0
+    assert service.stop() == 0

@@ -9,7 +9,7 @@ import pytest
 from admin import ADMIN_PASSWORD, ensure_account
 from camera import PASSWORD
 from photos import jpeg
-from rig import ROOT, House
+from rig import ROOT, Service
 
 PAGE = ROOT / "spec" / "examples.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -22,10 +22,10 @@ def blocks() -> list[tuple[str, str]]:
     return BLOCK.findall(PAGE.read_text())
 
 
-def variables(house: House, photo: Path) -> str:
+def variables(service: Service, photo: Path) -> str:
     """What a reader puts into the first block."""
     return (
-        f"HOUSE={house.url}\nADMIN_PASSWORD='{ADMIN_PASSWORD}'\n"
+        f"SERVICE={service.url}\nADMIN_PASSWORD='{ADMIN_PASSWORD}'\n"
         f"INGEST_PASSWORD='{PASSWORD}'\nPHOTO={photo}\n"
     )
 
@@ -36,13 +36,13 @@ def shape(shown: str) -> re.Pattern[str]:
 
 
 @pytest.mark.slow
-def test_the_transcript_is_what_happens(house: House, tmp_path: Path) -> None:
-    ensure_account(house)
+def test_the_transcript_is_what_happens(service: Service, tmp_path: Path) -> None:
+    ensure_account(service)
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(jpeg())
     (_, given), *rest = blocks()
     steps = [text for language, text in rest if language == "sh"]
-    script = f"\necho '{MARK}'\n".join([variables(house, photo), *steps])
+    script = f"\necho '{MARK}'\n".join([variables(service, photo), *steps])
 
     run = subprocess.run(
         ["bash", "-euo", "pipefail"],
@@ -58,7 +58,7 @@ def test_the_transcript_is_what_happens(house: House, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stderr == ""
     assert set(re.findall(r"^\w+(?==)", given, re.M)) == set(
-        re.findall(r"^\w+(?==)", variables(house, photo), re.M)
+        re.findall(r"^\w+(?==)", variables(service, photo), re.M)
     )
     output = ""
     for language, text in rest:

@@ -1,4 +1,4 @@
-"""Processes that stop, die, share a house, or lose their database or their disk."""
+"""Processes that stop, die, share a service, or lose their database or their disk."""
 
 import json
 import shutil
@@ -16,16 +16,16 @@ import httpx
 import photos
 import pytest
 from camera import Answer, Camera, breeze_fields
-from conftest import MakeHouse
+from conftest import MakeService
 from psycopg.conninfo import conninfo_to_dict
-from rig import House, Sandbox, until
+from rig import Sandbox, Service, until
 from tables import Tables
 
 Rows = Callable[..., list[dict[str, Any]]]
 ChangeSlot = Callable[..., None]
 Disk = Callable[..., list[str]]
 
-# The houses of this run alone: its server may be that of others too.
+# The services of this run alone: its server may be that of others too.
 CONNECTED = (
     "select pid from pg_stat_activity"
     " where application_name = 'photoslot' and datname = current_database()"
@@ -45,10 +45,10 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def shoot_all(
-    threads: ThreadPoolExecutor, house: House, count: int, slots: int = 5, **shot: Any
+    threads: ThreadPoolExecutor, service: Service, count: int, slots: int = 5, **shot: Any
 ) -> list["Future[httpx.Response]"]:
     """Send shots at once, spread over slots."""
-    camera = Camera(house.url)
+    camera = Camera(service.url)
     return [
         threads.submit(camera.shoot, slot=f"slot-{number % slots + 1:03}", **shot)
         for number in range(count)
@@ -75,11 +75,11 @@ def refusal(answer: httpx.Response | Answer) -> tuple[int, str]:
     return (answer.status if is_wire else answer.status_code), body["failure_reason"]
 
 
-def wait_health(house: House, *, status: int, database: str = "ok", media: str = "ok") -> None:
+def wait_health(service: Service, *, status: int, database: str = "ok", media: str = "ok") -> None:
     """Wait until /healthz says so: its checks lag a little behind."""
 
     def asked() -> bool:
-        answer = httpx.get(f"{house.url}/healthz", trust_env=False)
+        answer = httpx.get(f"{service.url}/healthz", trust_env=False)
         checks = answer.json()["checks"]
         return (answer.status_code, checks["database"], checks["media"]) == (
             status,
@@ -94,25 +94,27 @@ def wait_health(house: House, *, status: int, database: str = "ok", media: str =
 
 
 def test_sigterm_lets_running_shots_finish_and_takes_no_new_ones(
-    make_house: MakeHouse,
+    make_service: MakeService,
     sandbox: Sandbox,
     threads: ThreadPoolExecutor,
     rows: Rows,
     disk: Disk,
 ) -> None:
-    house = make_house()
+    service = make_service()
     sandbox.dial(latency_s=SLOW_SECONDS)
-    running = shoot_all(threads, house, 5)
+    running = shoot_all(threads, service, 5)
     wait_pending(rows, 5)
-    body, mime = Camera(house.url).multipart()
+    body, mime = Camera(service.url).multipart()
     with ExitStack() as open_wires:
-        early = [open_wires.enter_context(Camera(house.url).wire()) for _ in range(3)]
-        house.signal(signal.SIGTERM)
+        early = [open_wires.enter_context(Camera(service.url).wire()) for _ in range(3)]
+        service.signal(signal.SIGTERM)
         refused = 0
         while any(not shot.done() for shot in running):
             try:
-                wire = early.pop() if early else open_wires.enter_context(Camera(house.url).wire())
-                wire.send(Camera(house.url).request(body, mime))
+                wire = (
+                    early.pop() if early else open_wires.enter_context(Camera(service.url).wire())
+                )
+                wire.send(Camera(service.url).request(body, mime))
                 assert refusal(wire.answer()) == (503, "shutting_down")
                 assert wire.interim == []
             except ConnectionError:
@@ -120,18 +122,18 @@ def test_sigterm_lets_running_shots_finish_and_takes_no_new_ones(
             refused += 1
     assert refused > 5
     assert [shot.result().status_code for shot in running] == [200] * 5
-    assert house.wait() == 0
+    assert service.wait() == 0
     assert outcomes(rows) == [("done", None)] * 5
     assert len(disk("results")) == 5
     assert disk("temp") == []
     assert len(sandbox.calls()) == 5
-    assert "Traceback" not in house.output
+    assert "Traceback" not in service.output
 
 
-def test_a_house_at_rest_stops_at_once(make_house: MakeHouse) -> None:
-    house = make_house()
+def test_a_service_at_rest_stops_at_once(make_service: MakeService) -> None:
+    service = make_service()
     started = time.monotonic()
-    assert house.stop() == 0
+    assert service.stop() == 0
     assert time.monotonic() - started < 3
 
 
@@ -139,14 +141,14 @@ def test_a_house_at_rest_stops_at_once(make_house: MakeHouse) -> None:
 
 
 def test_what_a_killed_process_left_is_healed_at_the_next_start(
-    make_house: MakeHouse,
+    make_service: MakeService,
     settled: None,
     sandbox: Sandbox,
     threads: ThreadPoolExecutor,
     rows: Rows,
     disk: Disk,
 ) -> None:
-    first = make_house()
+    first = make_service()
     sandbox.dial(latency_s=30)
     fields = breeze_fields(photos.jpeg())
     running = shoot_all(threads, first, 5, fields=fields)
@@ -162,7 +164,7 @@ def test_what_a_killed_process_left_is_healed_at_the_next_start(
     assert outcomes(rows) == [("pending", None)] * 5
     assert disk("temp") != []
 
-    second = make_house()
+    second = make_service()
     assert outcomes(rows) == [("failed", "interrupted")] * 5
     assert disk() == []
     assert rows("select id from media_object where kind = 'source'") == []
@@ -178,7 +180,7 @@ def test_what_a_killed_process_left_is_healed_at_the_next_start(
 
 @pytest.mark.parametrize("again", ["the same shot", "a new shot"])
 def test_the_next_shot_works_at_once_when_another_process_was_killed(
-    make_house: MakeHouse,
+    make_service: MakeService,
     settled: None,
     sandbox: Sandbox,
     slot: ChangeSlot,
@@ -187,7 +189,7 @@ def test_the_next_shot_works_at_once_when_another_process_was_killed(
     again: str,
 ) -> None:
     slot("slot-001", max_in_flight=1)
-    first, second = make_house(), make_house()
+    first, second = make_service(), make_service()
     sandbox.dial(latency_s=30)
     fields = breeze_fields(photos.jpeg())
     lost = threads.submit(Camera(first.url).shoot, fields=fields)
@@ -205,13 +207,13 @@ def test_the_next_shot_works_at_once_when_another_process_was_killed(
 
 
 def test_a_retry_that_waits_for_a_process_that_is_killed_takes_over(
-    make_house: MakeHouse,
+    make_service: MakeService,
     settled: None,
     sandbox: Sandbox,
     threads: ThreadPoolExecutor,
     rows: Rows,
 ) -> None:
-    first, second = make_house(), make_house()
+    first, second = make_service(), make_service()
     sandbox.dial(latency_s=30)
     fields = breeze_fields(photos.jpeg())
     lost = threads.submit(Camera(first.url).shoot, fields=fields)
@@ -228,34 +230,36 @@ def test_a_retry_that_waits_for_a_process_that_is_killed_takes_over(
 
 
 def test_a_process_that_starts_leaves_the_shots_of_a_living_one_alone(
-    make_house: MakeHouse,
+    make_service: MakeService,
     settled: None,
     sandbox: Sandbox,
     threads: ThreadPoolExecutor,
     rows: Rows,
     disk: Disk,
 ) -> None:
-    first = make_house()
+    first = make_service()
     sandbox.dial(latency_s=5)
     running = shoot_all(threads, first, 3)
     wait_pending(rows, 3)
-    make_house()
+    make_service()
     assert len(disk("temp")) >= 3
     assert [shot.result().status_code for shot in running] == [200] * 3
     assert outcomes(rows) == [("done", None)] * 3
 
 
-# Two processes in one house
+# Two processes in one service
 
 
 def test_one_order_sent_to_two_processes_at_once_is_made_once(
-    make_house: MakeHouse, sandbox: Sandbox, threads: ThreadPoolExecutor, rows: Rows, disk: Disk
+    make_service: MakeService, sandbox: Sandbox, threads: ThreadPoolExecutor, rows: Rows, disk: Disk
 ) -> None:
-    houses = make_house(), make_house()
+    services = make_service(), make_service()
     sandbox.dial(latency_s=0.5)
     fields = breeze_fields(photos.jpeg())
     sent = [
-        threads.submit(Camera(house.url).shoot, fields=fields) for house in houses for _ in range(4)
+        threads.submit(Camera(service.url).shoot, fields=fields)
+        for service in services
+        for _ in range(4)
     ]
     answers = [shot.result() for shot in sent]
     assert [answer.status_code for answer in answers] == [200] * 8
@@ -272,13 +276,13 @@ def test_one_order_sent_to_two_processes_at_once_is_made_once(
 
 
 def test_a_pool_of_two_connections_serves_twenty_slow_shots_at_once(
-    make_house: MakeHouse, sandbox: Sandbox, threads: ThreadPoolExecutor, rows: Rows
+    make_service: MakeService, sandbox: Sandbox, threads: ThreadPoolExecutor, rows: Rows
 ) -> None:
     before = len(rows(CONNECTED))
-    house = make_house(DB_POOL_SIZE="2")
+    service = make_service(DB_POOL_SIZE="2")
     sandbox.dial(latency_s=SLOW_SECONDS)
     started = time.monotonic()
-    running = shoot_all(threads, house, 20, slots=10)
+    running = shoot_all(threads, service, 20, slots=10)
     wait_pending(rows, 20)
     busy = rows(f"{CONNECTED} and state <> 'idle'")
     lifeline_and_pool = 1 + 2
@@ -306,7 +310,7 @@ class Line:
 
     @property
     def url(self) -> str:
-        """The DATABASE_URL of a house at the end of this line."""
+        """The DATABASE_URL of a service at the end of this line."""
         given = self._server
         account = f"{given['user']}:{given.get('password') or ''}"
         return f"postgresql://{account}@127.0.0.1:{self._port}/{given['dbname']}?sslmode=disable"
@@ -395,21 +399,21 @@ def lines(tables: Tables) -> Iterator[Callable[[], Line]]:
 
 @pytest.fixture
 def line(lines: Callable[[], Line]) -> Line:
-    """The way of a house to its database."""
+    """The way of a service to its database."""
     return lines()
 
 
 @pytest.mark.parametrize("fail", [Line.cut, Line.silence])
 def test_without_the_database_a_shot_is_refused_before_its_body_until_it_is_back(
-    make_house: MakeHouse,
+    make_service: MakeService,
     line: Line,
     rows: Rows,
     disk: Disk,
     sandbox: Sandbox,
     fail: Callable[[Line], None],
 ) -> None:
-    house = make_house(DATABASE_URL=line.url)
-    camera = Camera(house.url)
+    service = make_service(DATABASE_URL=line.url)
+    camera = Camera(service.url)
     assert camera.shoot().status_code == 200
     fail(line)
     seconds = []
@@ -423,32 +427,32 @@ def test_without_the_database_a_shot_is_refused_before_its_body_until_it_is_back
         assert wire.interim == []
         seconds.append(answer.seconds)
     assert max(seconds) < AWAY_SECONDS
-    wait_health(house, status=503, database="database_unavailable")
+    wait_health(service, status=503, database="database_unavailable")
 
     line.mend()
     until(lambda: camera.shoot().status_code == 200, "shots are taken again", 5)
-    wait_health(house, status=200)
+    wait_health(service, status=200)
     assert outcomes(rows) == [("done", None)] * 2
     assert len(sandbox.calls()) == 2
     assert disk("temp") == []
 
 
 def test_a_cut_of_the_line_to_the_database_between_shots_goes_unnoticed(
-    make_house: MakeHouse, line: Line, settled: None, threads: ThreadPoolExecutor, rows: Rows
+    make_service: MakeService, line: Line, settled: None, threads: ThreadPoolExecutor, rows: Rows
 ) -> None:
-    house = make_house(DATABASE_URL=line.url)
-    warm = shoot_all(threads, house, 10)
+    service = make_service(DATABASE_URL=line.url)
+    warm = shoot_all(threads, service, 10)
     assert {shot.result().status_code for shot in warm} == {200}
     line.cut()
     line.mend()
-    again = shoot_all(threads, house, 10)
+    again = shoot_all(threads, service, 10)
     assert [shot.result().status_code for shot in again] == [200] * 10
     assert outcomes(rows) == [("done", None)] * 20
 
 
 @pytest.mark.slow
 def test_a_picture_is_handed_out_although_the_database_died_while_it_was_made(
-    make_house: MakeHouse,
+    make_service: MakeService,
     lines: Callable[[], Line],
     sandbox: Sandbox,
     slot: ChangeSlot,
@@ -457,18 +461,19 @@ def test_a_picture_is_handed_out_although_the_database_died_while_it_was_made(
     disk: Disk,
 ) -> None:
     cut, silent = lines(), lines()
-    houses = [make_house(DATABASE_URL=line.url) for line in (cut, silent)]
+    services = [make_service(DATABASE_URL=line.url) for line in (cut, silent)]
     for slot_id in ("slot-001", "slot-002"):
         slot(slot_id, sync_response_seconds=WINDOW_SECONDS)
     sandbox.dial(latency_s=SLOW_SECONDS)
 
-    def shoot(house: House, slot_id: str) -> tuple[httpx.Response, float]:
+    def shoot(service: Service, slot_id: str) -> tuple[httpx.Response, float]:
         started = time.monotonic()
-        answer = Camera(house.url).shoot(slot=slot_id)
+        answer = Camera(service.url).shoot(slot=slot_id)
         return answer, time.monotonic() - started
 
     shots = [
-        threads.submit(shoot, *shot) for shot in zip(houses, ("slot-001", "slot-002"), strict=True)
+        threads.submit(shoot, *shot)
+        for shot in zip(services, ("slot-001", "slot-002"), strict=True)
     ]
     wait_pending(rows, 2)
     until(lambda: len(sandbox.calls()) == 2, "the provider works")
@@ -480,15 +485,15 @@ def test_a_picture_is_handed_out_although_the_database_died_while_it_was_made(
         assert answer.headers["x-result-stored"] == "no"
         assert answer.headers["content-type"] == "image/jpeg"
         assert seconds < WINDOW_SECONDS + LATE_SECONDS
-    for house in houses:
-        assert house.is_running
-        assert house.wait_log("shot")["ms"] < WINDOW_SECONDS * 1000
+    for service in services:
+        assert service.is_running
+        assert service.wait_log("shot")["ms"] < WINDOW_SECONDS * 1000
     assert disk("temp") == []
 
 
 @pytest.mark.parametrize("fail", [Line.cut, Line.silence])
 def test_a_picture_is_stored_when_the_database_is_back_inside_the_window(
-    make_house: MakeHouse,
+    make_service: MakeService,
     line: Line,
     sandbox: Sandbox,
     slot: ChangeSlot,
@@ -498,20 +503,22 @@ def test_a_picture_is_stored_when_the_database_is_back_inside_the_window(
     fail: Callable[[Line], None],
 ) -> None:
     slot("slot-001", sync_response_seconds=WINDOW_SECONDS)
-    house = make_house(DATABASE_URL=line.url)
+    service = make_service(DATABASE_URL=line.url)
     sandbox.dial(latency_s=1)
-    shot = threads.submit(Camera(house.url).shoot)
+    shot = threads.submit(Camera(service.url).shoot)
     wait_pending(rows, 1)
     until(sandbox.calls, "the provider works")
     fail(line)
     until(lambda: disk("results"), "the picture has come")
-    house.wait_log("job.not_finished")
+    service.wait_log("job.not_finished")
     line.mend()
     answer = shot.result()
     assert answer.status_code == 200
     assert "x-result-stored" not in answer.headers
     assert outcomes(rows) == [("done", None)]
-    result = httpx.get(f"{house.url}/public/results/{answer.headers['x-job-id']}", trust_env=False)
+    result = httpx.get(
+        f"{service.url}/public/results/{answer.headers['x-job-id']}", trust_env=False
+    )
     assert result.content == answer.content
 
 
@@ -519,14 +526,14 @@ def test_a_picture_is_stored_when_the_database_is_back_inside_the_window(
 
 
 def test_a_picture_that_cannot_be_kept_goes_to_the_device_all_the_same(
-    make_house: MakeHouse, tmp_path: Path, sandbox: Sandbox, rows: Rows
+    make_service: MakeService, tmp_path: Path, sandbox: Sandbox, rows: Rows
 ) -> None:
-    house = make_house(MEDIA_ROOT=str(tmp_path / "media"))
-    results = house.media_root / "results"
+    service = make_service(MEDIA_ROOT=str(tmp_path / "media"))
+    results = service.media_root / "results"
     shutil.rmtree(results)
     results.write_text("in the way")
     fields = breeze_fields(photos.jpeg())
-    camera = Camera(house.url)
+    camera = Camera(service.url)
     answer = camera.shoot(fields=fields)
 
     assert answer.status_code == 200
@@ -535,25 +542,25 @@ def test_a_picture_that_cannot_be_kept_goes_to_the_device_all_the_same(
     (row,) = rows("select * from job_history")
     assert (row["status"], row["stored"], row["delivered"]) == ("done", False, True)
     assert rows("select id from media_object") == []
-    assert list((house.media_root / "temp").iterdir()) == []
-    shown = httpx.get(f"{house.url}/public/results/{row['id']}", trust_env=False)
+    assert list((service.media_root / "temp").iterdir()) == []
+    shown = httpx.get(f"{service.url}/public/results/{row['id']}", trust_env=False)
     assert shown.status_code == 404
-    wait_health(house, status=503, media="storage_error")
+    wait_health(service, status=503, media="storage_error")
 
     results.unlink()
-    wait_health(house, status=200)
+    wait_health(service, status=200)
     assert "x-result-stored" not in camera.shoot().headers
 
 
 @pytest.mark.parametrize("gone", ["temp", "."], ids=["temp", "the whole folder"])
 def test_without_its_folder_a_shot_is_refused_before_its_body_until_it_is_back(
-    make_house: MakeHouse, tmp_path: Path, sandbox: Sandbox, rows: Rows, gone: str
+    make_service: MakeService, tmp_path: Path, sandbox: Sandbox, rows: Rows, gone: str
 ) -> None:
-    house = make_house(MEDIA_ROOT=str(tmp_path / "media"))
-    folder = (house.media_root / gone).resolve()
+    service = make_service(MEDIA_ROOT=str(tmp_path / "media"))
+    folder = (service.media_root / gone).resolve()
     shutil.rmtree(folder)
     folder.write_text("in the way")
-    camera = Camera(house.url)
+    camera = Camera(service.url)
     body, mime = camera.multipart()
     with camera.wire() as wire:
         wire.send(camera.request(body, mime))
@@ -561,9 +568,9 @@ def test_without_its_folder_a_shot_is_refused_before_its_body_until_it_is_back(
     assert refusal(answer) == (503, "storage_error")
     assert wire.interim == []
     assert rows("select id from job_history") == []
-    wait_health(house, status=503, media="storage_error")
+    wait_health(service, status=503, media="storage_error")
 
     folder.unlink()
-    wait_health(house, status=200)
+    wait_health(service, status=200)
     assert camera.shoot().status_code == 200
     assert len(sandbox.calls()) == 1

@@ -16,7 +16,7 @@ NAMES = [path.name for path in sorted(migrate.MIGRATIONS.glob("*.sql"))]
 FORTH = [name for name in NAMES if not name.endswith(".rollback.sql")]
 IDS = [name.removesuffix(".sql") for name in FORTH]
 
-# The last migration that is applied while the house stands still.
+# The last migration that is applied while the service stands still.
 LAST_WITH_A_GAP = "0005.attempts.sql"
 # What code that is still at work may need.
 TAKES_AWAY = re.compile(

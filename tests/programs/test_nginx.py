@@ -11,7 +11,7 @@ import photos
 import pytest
 from camera import Answer, Camera, Wire
 from nginx import HEAD_SECONDS, Nginx, nginx
-from rig import House, Sandbox, free_port, until
+from rig import Sandbox, Service, free_port, until
 from tables import Tables
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -25,23 +25,23 @@ NEAR, FAR = "127.0.0.2", "127.0.0.9"
 
 
 @pytest.fixture(scope="module")
-def _proxied(_start_house: Callable[[dict[str, str | None]], House]) -> Iterator[House]:
-    house = _start_house({"TRUSTED_PROXIES": "127.0.0.1"})
+def _proxied(_start_service: Callable[[dict[str, str | None]], Service]) -> Iterator[Service]:
+    service = _start_service({"TRUSTED_PROXIES": "127.0.0.1"})
     try:
-        yield house.wait_ready()
+        yield service.wait_ready()
     finally:
-        house.stop()
+        service.stop()
 
 
 @pytest.fixture(scope="module")
-def _door(_proxied: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+def _door(_proxied: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     with nginx(tmp_path_factory.mktemp("nginx"), _proxied.port) as server:
         yield server
 
 
 @pytest.fixture
 def door(_door: Nginx, tables: Tables, sandbox: Sandbox, disk: Disk, _home: Path) -> Nginx:
-    """nginx with a house behind it that has taken no shot yet."""
+    """nginx with a service behind it that has taken no shot yet."""
     for name in disk():
         (_home / "media" / name).unlink()
     return _door
@@ -152,7 +152,7 @@ def test_a_shot_is_finished_and_kept_when_its_device_leaves(
     assert rows(row) == [{"stored": True, "delivered": False}]
 
 
-def test_tls_reaches_the_same_house_and_pages_are_led_to_it(door: Nginx, camera: Camera) -> None:
+def test_tls_reaches_the_same_service_and_pages_are_led_to_it(door: Nginx, camera: Camera) -> None:
     context = ssl.create_default_context(cafile=str(door.certificate))
     body, mime = camera.multipart()
     with httpx.Client(verify=context, timeout=30) as client:
@@ -221,7 +221,7 @@ def test_a_password_from_afar_needs_tls(camera: Camera, rows: Rows) -> None:
     assert shoot_from(NEAR, camera).status_code == 200
 
 
-def test_a_house_that_is_away_is_told_in_the_one_shape(tmp_path: Path) -> None:
+def test_a_service_that_is_away_is_told_in_the_one_shape(tmp_path: Path) -> None:
     with nginx(tmp_path, free_port()) as door:
         answer = Camera(door.url).shoot()
     assert refusal(answer) == (503, "shutting_down")

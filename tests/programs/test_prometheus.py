@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 from camera import Camera
-from rig import ROOT, House, Program, free_port, until
+from rig import ROOT, Program, Service, free_port, until
 
 DEPLOY = ROOT / "deploy"
 PROMETHEUS = DEPLOY / "prometheus"
@@ -59,9 +59,9 @@ def documented_labels() -> dict[str, set[str]]:
     }
 
 
-def served_families(house: House) -> set[str]:
-    Camera(house.url).shoot()
-    text = httpx.get(f"{house.url}/metrics", trust_env=False).text
+def served_families(service: Service) -> set[str]:
+    Camera(service.url).shoot()
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
     return {family(name) for name in re.findall(r"^# TYPE (photoslot_\w+)", text, re.MULTILINE)}
 
 
@@ -95,8 +95,8 @@ def test_the_runbook_says_what_to_do_about_each_alert() -> None:
     assert headings == [rule["alert"] for rule in rules()]
 
 
-def test_every_metric_and_label_that_is_asked_for_exists(house: House) -> None:
-    served, labels = served_families(house), documented_labels()
+def test_every_metric_and_label_that_is_asked_for_exists(service: Service) -> None:
+    served, labels = served_families(service), documented_labels()
     for expression in expressions():
         names = {family(name) for name in re.findall(r"\bphotoslot_\w+", expression)}
         assert names <= served, expression
@@ -139,13 +139,13 @@ def shipped_config(folder: Path, port: int) -> Path:
 
 
 @pytest.fixture
-def prometheus(house: House, tmp_path: Path) -> Iterator[str]:
+def prometheus(service: Service, tmp_path: Path) -> Iterator[str]:
     """The address of a real Prometheus with the shipped configuration."""
     port = free_port()
     program = Program(
         [
             "prometheus",
-            f"--config.file={shipped_config(tmp_path, house.port)}",
+            f"--config.file={shipped_config(tmp_path, service.port)}",
             f"--storage.tsdb.path={tmp_path / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
         ],
@@ -175,9 +175,9 @@ def query(prometheus: str, expression: str) -> list[dict[str, Any]]:
 
 
 def test_a_real_prometheus_scrapes_the_service_loads_the_rules_and_understands_the_board(
-    house: House, prometheus: str
+    service: Service, prometheus: str
 ) -> None:
-    assert Camera(house.url).shoot().status_code == 200
+    assert Camera(service.url).shoot().status_code == 200
     done = 'photoslot_shots_total{job="photoslot", outcome="done"}'
     until(lambda: query(prometheus, done), "it has scraped the shot")
     assert query(prometheus, 'up{job="photoslot"}')[0]["value"][1] == "1"

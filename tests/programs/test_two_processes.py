@@ -1,6 +1,7 @@
-"""One start of two processes is as right as one, and so are two houses on one database and folder.
+"""One start of two processes is as right as one, and so are two services on one database and
+folder.
 
-What each limit, lock and setting does across processes stands with it; here they meet in one house.
+What each limit, lock and setting does across processes stands with it; here they meet.
 """
 
 import signal
@@ -14,8 +15,8 @@ import photos
 import pytest
 from admin import signed_in
 from camera import Camera, breeze_fields
-from conftest import MakeHouse
-from rig import House, Sandbox, until
+from conftest import MakeService
+from rig import Sandbox, Service, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 Slot = Callable[..., None]
@@ -33,11 +34,11 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def house(make_house: MakeHouse) -> House:
+def service(make_service: MakeService) -> Service:
     """Two processes behind one port; the kernel hands each connection to either."""
-    house = make_house(WEB_CONCURRENCY="2")
-    until(lambda: len(house.workers) == 2, "both processes serve", 30)
-    return house
+    service = make_service(WEB_CONCURRENCY="2")
+    until(lambda: len(service.workers) == 2, "both processes serve", 30)
+    return service
 
 
 def outcomes(rows: Rows) -> Counter[tuple[str, str | None]]:
@@ -47,11 +48,11 @@ def outcomes(rows: Rows) -> Counter[tuple[str, str | None]]:
 
 @pytest.mark.slow
 def test_limits_and_retries_hold_between_the_processes_of_one_start(
-    house: House, sandbox: Sandbox, slot: Slot, rows: Rows, threads: ThreadPoolExecutor
+    service: Service, sandbox: Sandbox, slot: Slot, rows: Rows, threads: ThreadPoolExecutor
 ) -> None:
     slot("slot-001", max_in_flight=LIMIT)
     sandbox.dial(latency_s=SLOW_SECONDS)
-    camera = Camera(house.url)
+    camera = Camera(service.url)
 
     codes = Counter(answer.status_code for answer in camera.burst(BURST))
     assert codes == {200: LIMIT, 429: BURST - LIMIT}
@@ -67,14 +68,14 @@ def test_limits_and_retries_hold_between_the_processes_of_one_start(
 
 @pytest.mark.slow
 def test_a_stop_lets_the_shots_of_every_process_end(
-    house: House,
+    service: Service,
     sandbox: Sandbox,
     rows: Rows,
     disk: Disk,
     threads: ThreadPoolExecutor,
 ) -> None:
     sandbox.dial(latency_s=SLOW_SECONDS)
-    camera = Camera(house.url)
+    camera = Camera(service.url)
     pending = "select worker from job_history where status = 'pending'"
     running = []
     for number in range(1, BURST + 1):
@@ -82,19 +83,19 @@ def test_a_stop_lets_the_shots_of_every_process_end(
         until(lambda: len(rows(pending)) == len(running), "one more shot is in flight")
     assert len({row["worker"] for row in rows(pending)}) == 2
 
-    house.signal(signal.SIGTERM)
+    service.signal(signal.SIGTERM)
 
     assert {shot.result().status_code for shot in running} == {200}
-    assert house.wait() == 0
+    assert service.wait() == 0
     assert outcomes(rows) == {("done", None): BURST}
     assert disk("temp") == []
-    assert "Traceback" not in house.output
+    assert "Traceback" not in service.output
 
 
-def test_a_gallery_link_taken_back_in_one_house_is_refused_in_the_other(
-    make_house: MakeHouse,
+def test_a_gallery_link_taken_back_in_one_service_is_refused_in_the_other(
+    make_service: MakeService,
 ) -> None:
-    here, there = make_house(), make_house()
+    here, there = make_service(), make_service()
     with signed_in(here) as admin:
         share = admin.post("/api/shares", json={"slot_id": "slot-001"}).json()
         link = httpx.URL(share["url"])

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 from camera import Camera
-from conftest import MakeHouse
+from conftest import MakeService
 from nginx import Nginx, nginx
-from rig import ROOT, House, Program, Sandbox, until
+from rig import ROOT, Program, Sandbox, Service, until
 from tables import Tables
 
 from service.storage import schema
@@ -53,8 +53,8 @@ def not_migrated(tables: Tables, migration: str) -> Iterator[None]:
         tables.execute(hidden, migration, "0000.hidden")
 
 
-def database_health(house: House) -> str:
-    answer = httpx.get(f"{house.url}/healthz", trust_env=False).json()
+def database_health(service: Service) -> str:
+    answer = httpx.get(f"{service.url}/healthz", trust_env=False).json()
     return str(answer["checks"]["database"])
 
 
@@ -84,14 +84,14 @@ def test_a_contraction_is_known_by_its_name(name: str, contracts: bool) -> None:
 
 
 def test_code_works_on_and_starts_again_when_newer_code_has_added_something(
-    house: House, make_house: MakeHouse, tables: Tables
+    service: Service, make_service: MakeService, tables: Tables
 ) -> None:
     with migrated(tables, ADDED):
         tables.execute("alter table job_history add column mood text")
         try:
-            assert Camera(house.url).shoot().status_code == 200
-            assert Camera(make_house().url).shoot().status_code == 200
-            until(lambda: database_health(house) == "ok", "it is healthy")
+            assert Camera(service.url).shoot().status_code == 200
+            assert Camera(make_service().url).shoot().status_code == 200
+            until(lambda: database_health(service) == "ok", "it is healthy")
         finally:
             tables.execute("alter table job_history drop column mood")
 
@@ -104,19 +104,21 @@ def test_code_works_on_and_starts_again_when_newer_code_has_added_something(
     ],
 )
 def test_a_schema_from_the_future_or_the_past_is_refused_in_words(
-    house: House,
-    make_house: MakeHouse,
+    service: Service,
+    make_service: MakeService,
     tables: Tables,
     change: Callable[..., Any],
     migration: str,
     words: str,
 ) -> None:
     with change(tables, migration):
-        refused = make_house(ready=False)
+        refused = make_service(ready=False)
         assert refused.wait() == 1
         assert words in refused.output
-        until(lambda: database_health(house) == "schema_mismatch", "the running house says so too")
-    until(lambda: database_health(house) == "ok", "it is healthy again")
+        until(
+            lambda: database_health(service) == "schema_mismatch", "the running service says so too"
+        )
+    until(lambda: database_health(service) == "ok", "it is healthy again")
 
 
 # Restarts under load
@@ -167,24 +169,24 @@ def rolling_restart(folder: Path, door: Nginx) -> Iterator[Program]:
 
 @pytest.mark.slow
 def test_a_rolling_restart_under_load_loses_no_shot(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, tmp_path: Path
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, tmp_path: Path
 ) -> None:
     sandbox.dial(latency_s=0.3)
-    houses = {house.port: house for house in (make_house(), make_house())}
-    with nginx(tmp_path, *houses) as door, cameras(door.url) as answers:
+    services = {service.port: service for service in (make_service(), make_service())}
+    with nginx(tmp_path, *services) as door, cameras(door.url) as answers:
         before = door.upstream.read_text()
         with rolling_restart(tmp_path / "bin", door) as script:
-            for port, house in houses.items():
+            for port, service in services.items():
                 script.wait_until(
                     (tmp_path / "bin" / f"{port}.asked").exists, f"{port} is restarted"
                 )
                 assert f"server 127.0.0.1:{port} down;" in door.upstream.read_text()
-                assert house.stop() == 0
-                make_house(ready=False, PORT=str(port))
+                assert service.stop() == 0
+                make_service(ready=False, PORT=str(port))
                 (tmp_path / "bin" / f"{port}.done").touch()
             assert script.wait() == 0
             said = [line for line in script.output.splitlines() if line.startswith("restarted")]
-            assert said == [f"restarted 127.0.0.1:{port}" for port in houses]
+            assert said == [f"restarted 127.0.0.1:{port}" for port in services]
             assert door.upstream.read_text() == before
 
     assert Counter(answer.status_code for answer in answers) == {200: len(answers)}

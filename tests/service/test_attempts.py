@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from camera import Camera
-from conftest import MakeHouse
-from rig import House, Sandbox
+from conftest import MakeService
+from rig import Sandbox, Service
 
 from service.errors import (
     ProviderBadResponse,
@@ -139,12 +139,12 @@ def test_with_too_little_left_the_first_failure_stands(
 
 
 def test_calls_are_recorded_one_by_one_and_those_that_may_be_paid_twice_are_counted(
-    camera: Camera, house: House, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, service: Service, slot: Slot, sandbox: Sandbox, rows: Rows
 ) -> None:
     fallback = {"provider": "openai", "operation": "image_edit", "settings": {"prompt": "Snow"}}
     slot("slot-001", fallback=fallback)
     sandbox.dial(["reset", "no_image", "ok", "content_blocked", "bad_key", "ok"])
-    before = paid_twice(house)
+    before = paid_twice(service)
 
     answers = [camera.shoot() for _ in range(5)]
 
@@ -154,7 +154,7 @@ def test_calls_are_recorded_one_by_one_and_those_that_may_be_paid_twice_are_coun
     [told] = rows("select sum(attempt_count) as attempts from job_history")
     assert told["attempts"] == len(sandbox.calls()) == 9
     # Lost on its way, without an image, declined.
-    assert paid_twice(house) - before == 3
+    assert paid_twice(service) - before == 3
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def black_hole() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_a_provider_that_is_not_reached_is_given_up_within_five_seconds(
-    make_house: MakeHouse, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    make_service: MakeService, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     openai = {"provider": "openai", "settings": {"prompt": "Snow"}}
     slot("slot-002", **openai)
@@ -183,7 +183,7 @@ def test_a_provider_that_is_not_reached_is_given_up_within_five_seconds(
             # No TLS there.
             {"GEMINI_BASE_URL": sandbox.url.replace("http:", "https:")},
         ):
-            camera = Camera(make_house(**urls).url)
+            camera = Camera(make_service(**urls).url)
             answers += threads.map(
                 lambda one, c=camera: c.shoot(slot=one), ("slot-001", "slot-002")
             )
@@ -219,8 +219,8 @@ def test_a_hundred_shots_at_once_all_have_their_connection(
     assert rows("select sum(attempt_count) as calls from job_history") == [{"calls": 100}]
 
 
-def paid_twice(house: House) -> float:
-    """Calls that may be charged although another one followed, by the house's own count."""
-    lines = httpx.get(f"{house.url}/metrics", trust_env=False).text.splitlines()
+def paid_twice(service: Service) -> float:
+    """Calls that may be charged although another one followed, by the service's own count."""
+    lines = httpx.get(f"{service.url}/metrics", trust_env=False).text.splitlines()
     name = "photoslot_maybe_billed_twice_total"
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))

@@ -8,15 +8,15 @@ import httpx
 import photos
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, ensure_account, signed_in
-from rig import House
+from rig import Service
 
 Execute = Callable[..., int]
 Rows = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house, anew=True) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service, anew=True) as admin:
         yield admin
 
 
@@ -52,10 +52,10 @@ def test_a_sign_in_is_an_entry(admin: Admin) -> None:
 
 
 def test_a_failed_sign_in_is_an_entry_without_the_password(
-    admin: Admin, house: House, rows: Rows
+    admin: Admin, service: Service, rows: Rows
 ) -> None:
-    ensure_account(house)
-    with Admin(house) as stranger:
+    ensure_account(service)
+    with Admin(service) as stranger:
         assert stranger.login(ADMIN, "not the password").status_code == 401
         assert stranger.login("nobody", ADMIN_PASSWORD).status_code == 401
 
@@ -201,9 +201,9 @@ def test_a_query_nobody_understands_is_refused(admin: Admin, query: str) -> None
     assert [error["path"] for error in answer.json()["errors"]] == [query.partition("=")[0]]
 
 
-def test_nobody_can_write_or_remove_an_entry(admin: Admin, house: House) -> None:
+def test_nobody_can_write_or_remove_an_entry(admin: Admin, service: Service) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         answer = admin.request(method, "/api/audit")
         assert answer.status_code == 405
         assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
-    assert httpx.get(f"{house.url}/api/audit", trust_env=False).status_code == 401
+    assert httpx.get(f"{service.url}/api/audit", trust_env=False).status_code == 401

@@ -14,8 +14,8 @@ import httpx
 import jwt
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, accounts, ensure_account, sign_in, signed_in
-from conftest import MakeHouse
-from rig import SIGNING_KEY, House, until
+from conftest import MakeService
+from rig import SIGNING_KEY, Service, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -26,28 +26,28 @@ WRONG = "a wrong password"
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
 @pytest.fixture
-def stranger(house: House) -> Iterator[Admin]:
-    """Somebody before the door of a house that knows the admin."""
-    ensure_account(house)
-    with Admin(house) as stranger:
+def stranger(service: Service) -> Iterator[Admin]:
+    """Somebody before the door of a service that knows the admin."""
+    ensure_account(service)
+    with Admin(service) as stranger:
         yield stranger
 
 
 @pytest.fixture
-def leaver(house: House) -> Iterator[str]:
+def leaver(service: Service) -> Iterator[str]:
     """An admin whose account does not outlive the test."""
     yield "igor"
-    accounts(house).remove("igor")
+    accounts(service).remove("igor")
 
 
 def login(
-    house: House,
+    service: Service,
     username: str = ADMIN,
     password: str = ADMIN_PASSWORD,
     address: str = "127.0.0.1",
@@ -55,11 +55,11 @@ def login(
     """Try to sign in from an address of this machine."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as client:
         body = {"username": username, "password": password}
-        return client.post(f"{house.url}/api/login", json=body, timeout=30)
+        return client.post(f"{service.url}/api/login", json=body, timeout=30)
 
 
-def session(house: House, token: str | None = None) -> httpx.Response:
-    with Admin(house, token) as admin:
+def session(service: Service, token: str | None = None) -> httpx.Response:
+    with Admin(service, token) as admin:
         return admin.get("/api/session")
 
 
@@ -117,10 +117,10 @@ def test_the_token_says_who_until_when_and_for_whom(stranger: Admin) -> None:
 def test_bearer_and_cookie_both_open_the_door(stranger: Admin) -> None:
     answer = stranger.login()
     by_cookie = stranger.get("/api/session")
-    by_bearer = session(stranger.house, answer.json()["access_token"])
+    by_bearer = session(stranger.service, answer.json()["access_token"])
 
     expected = {name: answer.json()[name] for name in ("username", "expires_at")}
-    expected["public_base_url"] = stranger.house.url
+    expected["public_base_url"] = stranger.service.url
     assert (by_cookie.status_code, by_cookie.json()) == (200, expected)
     assert (by_bearer.status_code, by_bearer.json()) == (200, expected)
 
@@ -137,11 +137,11 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(stranger: Admin) -> Non
     assert not morsel["domain"]
 
 
-def test_behind_https_the_cookie_is_bound_to_the_host(make_house: MakeHouse) -> None:
-    house = make_house(PUBLIC_BASE_URL="https://photos.example", SESSION_HOURS="2")
-    ensure_account(house)
+def test_behind_https_the_cookie_is_bound_to_the_host(make_service: MakeService) -> None:
+    service = make_service(PUBLIC_BASE_URL="https://photos.example", SESSION_HOURS="2")
+    ensure_account(service)
 
-    name, morsel = cookie_of(login(house))
+    name, morsel = cookie_of(login(service))
 
     assert name == "__Host-session"
     assert morsel["secure"] is True
@@ -150,15 +150,15 @@ def test_behind_https_the_cookie_is_bound_to_the_host(make_house: MakeHouse) -> 
     assert morsel["path"] == "/"
     assert not morsel["domain"]
     assert morsel["max-age"] == str(2 * 3600)
-    with Admin(house) as page:
+    with Admin(service) as page:
         cookie = {"cookie": f"{name}={morsel.value}"}
         assert page.get("/api/session", headers=cookie).status_code == 200
         plain = {"cookie": f"session={morsel.value}"}
         assert page.get("/api/session", headers=plain).status_code == 401
 
 
-def test_logout_ends_the_session_everywhere(make_house: MakeHouse) -> None:
-    here, there = make_house(), make_house()
+def test_logout_ends_the_session_everywhere(make_service: MakeService) -> None:
+    here, there = make_service(), make_service()
     with sign_in(here) as admin, sign_in(here, anew=True) as other:
         assert session(there, admin.token).status_code == 200
 
@@ -185,45 +185,47 @@ def test_a_second_logout_is_refused(admin: Admin) -> None:
     assert admin.post("/api/logout").status_code == 401
 
 
-def test_a_changed_password_ends_sessions_at_once(house: House, leaver: str) -> None:
-    with sign_in(house, leaver) as admin:
-        accounts(house).set_password(leaver, "a new password")
+def test_a_changed_password_ends_sessions_at_once(service: Service, leaver: str) -> None:
+    with sign_in(service, leaver) as admin:
+        accounts(service).set_password(leaver, "a new password")
 
         assert admin.get("/api/session").status_code == 401
-        assert login(house, leaver, ADMIN_PASSWORD).status_code == 401
-        again = login(house, leaver, "a new password")
-        assert session(house, again.json()["access_token"]).status_code == 200
+        assert login(service, leaver, ADMIN_PASSWORD).status_code == 401
+        again = login(service, leaver, "a new password")
+        assert session(service, again.json()["access_token"]).status_code == 200
 
 
-def test_a_removed_admin_is_out_at_once(house: House, leaver: str) -> None:
-    with sign_in(house, leaver) as admin, sign_in(house) as colleague:
-        accounts(house).remove(leaver)
+def test_a_removed_admin_is_out_at_once(service: Service, leaver: str) -> None:
+    with sign_in(service, leaver) as admin, sign_in(service) as colleague:
+        accounts(service).remove(leaver)
 
         assert admin.get("/api/session").status_code == 401
-        assert login(house, leaver).status_code == 401
+        assert login(service, leaver).status_code == 401
         assert colleague.get("/api/session").status_code == 200
 
 
-def test_an_admin_who_was_removed_and_made_anew_signs_in_anew(house: House, leaver: str) -> None:
-    with sign_in(house, leaver) as admin:
-        accounts(house).remove(leaver)
-        ensure_account(house, leaver)
+def test_an_admin_who_was_removed_and_made_anew_signs_in_anew(
+    service: Service, leaver: str
+) -> None:
+    with sign_in(service, leaver) as admin:
+        accounts(service).remove(leaver)
+        ensure_account(service, leaver)
 
         assert admin.get("/api/session").status_code == 401
 
 
-def test_a_damaged_accounts_file_opens_no_door(house: House, admin: Admin) -> None:
-    path = house.media_root.parent / "secrets" / "runtime_credentials.json"
+def test_a_damaged_accounts_file_opens_no_door(service: Service, admin: Admin) -> None:
+    path = service.media_root.parent / "secrets" / "runtime_credentials.json"
     whole = path.read_bytes()
     try:
         path.write_bytes(whole[:20])
-        known, signing_in = admin.get("/api/session"), login(house)
+        known, signing_in = admin.get("/api/session"), login(service)
     finally:
         path.write_bytes(whole)
 
     assert known.status_code == signing_in.status_code == 503
     assert known.json()["failure_reason"] == "storage_error"
-    assert login(house).status_code == 200
+    assert login(service).status_code == 200
 
 
 def test_a_wrong_password_is_refused(stranger: Admin) -> None:
@@ -234,8 +236,8 @@ def test_a_wrong_password_is_refused(stranger: Admin) -> None:
     assert "set-cookie" not in answer.headers
 
 
-def test_known_and_unknown_names_get_the_same_answer(house: House, stranger: Admin) -> None:
-    known, unknown = login(house, password=WRONG), login(house, "nobody", WRONG)
+def test_known_and_unknown_names_get_the_same_answer(service: Service, stranger: Admin) -> None:
+    known, unknown = login(service, password=WRONG), login(service, "nobody", WRONG)
 
     assert known.status_code == unknown.status_code == 401
     assert known.json() == unknown.json()
@@ -247,12 +249,12 @@ def test_known_and_unknown_names_get_the_same_answer(house: House, stranger: Adm
 
 
 def test_known_and_unknown_names_cost_the_same_work(
-    house: House, stranger: Admin, execute: Execute
+    service: Service, stranger: Admin, execute: Execute
 ) -> None:
     def seconds(username: str) -> float:
-        before = house.cpu_seconds
-        assert login(house, username, WRONG).status_code == 401
-        return house.cpu_seconds - before
+        before = service.cpu_seconds
+        assert login(service, username, WRONG).status_code == 401
+        return service.cpu_seconds - before
 
     known = unknown = 0.0
     for _ in range(9):
@@ -308,11 +310,11 @@ def test_only_json_signs_in(stranger: Admin, mime: str) -> None:
     assert answer.json()["failure_reason"] == "unsupported_media_type"
 
 
-def test_ten_failures_shut_a_name_out_from_that_address(house: House, stranger: Admin) -> None:
-    tries = [login(house, password=WRONG).status_code for _ in range(10)]
+def test_ten_failures_shut_a_name_out_from_that_address(service: Service, stranger: Admin) -> None:
+    tries = [login(service, password=WRONG).status_code for _ in range(10)]
 
-    shut = login(house, password=WRONG)
-    right = login(house)
+    shut = login(service, password=WRONG)
+    right = login(service)
 
     assert tries == [401] * 10
     assert (shut.status_code, right.status_code) == (429, 429)
@@ -321,33 +323,33 @@ def test_ten_failures_shut_a_name_out_from_that_address(house: House, stranger: 
     assert int(shut.headers["retry-after"]) > 14 * 60
 
 
-def test_nobody_locks_an_admin_out_from_elsewhere(house: House, stranger: Admin) -> None:
+def test_nobody_locks_an_admin_out_from_elsewhere(service: Service, stranger: Admin) -> None:
     for _ in range(30):
-        login(house, password=WRONG, address=ELSEWHERE)
+        login(service, password=WRONG, address=ELSEWHERE)
 
-    assert login(house, address=ELSEWHERE).status_code == 429
-    assert login(house).status_code == 200
+    assert login(service, address=ELSEWHERE).status_code == 429
+    assert login(service).status_code == 200
 
 
-def test_another_name_from_that_address_still_gets_in(house: House, leaver: str) -> None:
-    ensure_account(house)
-    ensure_account(house, leaver)
+def test_another_name_from_that_address_still_gets_in(service: Service, leaver: str) -> None:
+    ensure_account(service)
+    ensure_account(service, leaver)
     for _ in range(11):
-        login(house, password=WRONG)
+        login(service, password=WRONG)
 
-    assert login(house).status_code == 429
-    assert login(house, leaver).status_code == 200
+    assert login(service).status_code == 429
+    assert login(service, leaver).status_code == 200
 
 
 def test_an_admin_inside_keeps_working_while_the_name_is_shut_out(admin: Admin) -> None:
     for _ in range(11):
-        login(admin.house, password=WRONG)
+        login(admin.service, password=WRONG)
 
     assert admin.get("/api/session").status_code == 200
 
 
-def test_the_throttle_holds_in_every_process(make_house: MakeHouse) -> None:
-    here, there = make_house(), make_house()
+def test_the_throttle_holds_in_every_process(make_service: MakeService) -> None:
+    here, there = make_service(), make_service()
     ensure_account(here)
     for _ in range(10):
         login(here, password=WRONG)
@@ -355,67 +357,67 @@ def test_the_throttle_holds_in_every_process(make_house: MakeHouse) -> None:
     assert login(there).status_code == 429
 
 
-def test_unknown_names_are_shut_out_like_known_ones(house: House, stranger: Admin) -> None:
+def test_unknown_names_are_shut_out_like_known_ones(service: Service, stranger: Admin) -> None:
     for _ in range(10):
-        login(house, "nobody", WRONG)
+        login(service, "nobody", WRONG)
 
-    assert login(house, "nobody", WRONG).status_code == 429
+    assert login(service, "nobody", WRONG).status_code == 429
 
 
-def test_a_success_forgives_the_failures_before_it(house: House, stranger: Admin) -> None:
+def test_a_success_forgives_the_failures_before_it(service: Service, stranger: Admin) -> None:
     for _ in range(2):
         for _ in range(9):
-            assert login(house, password=WRONG).status_code == 401
-        assert login(house).status_code == 200
+            assert login(service, password=WRONG).status_code == 401
+        assert login(service).status_code == 200
 
 
 def test_after_fifteen_minutes_the_door_opens_again(
-    house: House, stranger: Admin, execute: Execute
+    service: Service, stranger: Admin, execute: Execute
 ) -> None:
     for _ in range(11):
-        login(house, password=WRONG)
-    assert login(house).status_code == 429
+        login(service, password=WRONG)
+    assert login(service).status_code == 429
 
     execute(
         "update login_throttle set blocked_until = blocked_until - interval '15 minutes',"
         " window_started_at = window_started_at - interval '15 minutes 1 second'"
     )
 
-    assert login(house).status_code == 200
+    assert login(service).status_code == 200
 
 
 def test_shots_at_once_never_get_more_than_ten_looks(
-    house: House, stranger: Admin, rows: Rows
+    service: Service, stranger: Admin, rows: Rows
 ) -> None:
     with ThreadPoolExecutor(20) as threads:
-        answers = list(threads.map(lambda _: login(house, password=WRONG), range(20)))
+        answers = list(threads.map(lambda _: login(service, password=WRONG), range(20)))
 
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [401] * 10 + [429] * 10
     assert all("retry-after" in one.headers for one in answers if one.status_code == 429)
 
 
-def test_an_address_that_tries_many_names_is_shut_out(house: House, stranger: Admin) -> None:
+def test_an_address_that_tries_many_names_is_shut_out(service: Service, stranger: Admin) -> None:
     with ThreadPoolExecutor(8) as threads:
-        tried = list(threads.map(lambda n: login(house, f"name-{n}", WRONG), range(105)))
+        tried = list(threads.map(lambda n: login(service, f"name-{n}", WRONG), range(105)))
 
     looked_at = sum(answer.status_code == 401 for answer in tried)
     assert looked_at == 100
-    assert login(house).status_code == 429
-    assert login(house, address=ELSEWHERE).status_code == 200
+    assert login(service).status_code == 429
+    assert login(service, address=ELSEWHERE).status_code == 200
 
 
 def test_right_passwords_never_shut_an_address_out(
-    house: House, stranger: Admin, execute: Execute
+    service: Service, stranger: Admin, execute: Execute
 ) -> None:
-    assert login(house).status_code == 200
+    assert login(service).status_code == 200
     execute("update login_throttle set failures = failures * 99")
 
-    assert [login(house).status_code for _ in range(3)] == [200] * 3
+    assert [login(service).status_code for _ in range(3)] == [200] * 3
 
 
-def test_the_throttle_names_nobody(house: House, stranger: Admin, rows: Rows) -> None:
-    login(house, password=WRONG)
+def test_the_throttle_names_nobody(service: Service, stranger: Admin, rows: Rows) -> None:
+    login(service, password=WRONG)
 
     [first, *_] = kept = rows("select subject from login_throttle")
     assert len(first["subject"]) == 32
@@ -456,8 +458,8 @@ def test_the_throttle_names_nobody(house: House, stranger: Admin, rows: Rows) ->
     ],
 )
 def test_a_forged_token_opens_nothing(admin: Admin, forged: str) -> None:
-    by_bearer = session(admin.house, forged)
-    with Admin(admin.house) as page:
+    by_bearer = session(admin.service, forged)
+    with Admin(admin.service) as page:
         by_cookie = page.get("/api/session", headers={"cookie": f"session={forged}"})
 
     for answer in (by_bearer, by_cookie):
@@ -468,14 +470,14 @@ def test_a_forged_token_opens_nothing(admin: Admin, forged: str) -> None:
 
 def test_a_token_of_ours_opens_the_door(admin: Admin) -> None:
     # What keeps the forged ones out is then nothing else that is wrong with them.
-    assert session(admin.house, token()).status_code == 200
+    assert session(admin.service, token()).status_code == 200
 
 
-def test_keys_are_rotated_by_a_list(make_house: MakeHouse) -> None:
-    before = make_house()
+def test_keys_are_rotated_by_a_list(make_service: MakeService) -> None:
+    before = make_service()
     with sign_in(before) as admin:
-        during = make_house(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
-        after = make_house(JWT_SIGNING_KEY=NEW_KEY)
+        during = make_service(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
+        after = make_service(JWT_SIGNING_KEY=NEW_KEY)
         fresh = login(during).json()["access_token"]
 
         assert session(during, admin.token).status_code == 200
@@ -485,21 +487,21 @@ def test_keys_are_rotated_by_a_list(make_house: MakeHouse) -> None:
 
 
 @pytest.mark.parametrize("keys", ["x" * 31, f"{SIGNING_KEY},short", ""])
-def test_a_short_signing_key_refuses_to_start(make_house: MakeHouse, keys: str) -> None:
-    house = make_house(ready=False, JWT_SIGNING_KEY=keys)
+def test_a_short_signing_key_refuses_to_start(make_service: MakeService, keys: str) -> None:
+    service = make_service(ready=False, JWT_SIGNING_KEY=keys)
 
-    assert house.wait() == 2
-    assert "JWT_SIGNING_KEY" in house.output
-    assert keys[:5] not in house.output or not keys
+    assert service.wait() == 2
+    assert "JWT_SIGNING_KEY" in service.output
+    assert keys[:5] not in service.output or not keys
 
 
-def test_sign_ins_are_logged_and_audited(house: House, stranger: Admin, rows: Rows) -> None:
-    login(house, password=WRONG)
-    login(house, "nobody", WRONG, ELSEWHERE)
-    login(house)
+def test_sign_ins_are_logged_and_audited(service: Service, stranger: Admin, rows: Rows) -> None:
+    login(service, password=WRONG)
+    login(service, "nobody", WRONG, ELSEWHERE)
+    login(service)
 
-    success = house.wait_log("auth.login.success")
-    refused = [line for line in house.log if line["event"] == "auth.login.failure"]
+    success = service.wait_log("auth.login.success")
+    refused = [line for line in service.log if line["event"] == "auth.login.failure"]
     assert (success["username"], success["address"]) == (ADMIN, "127.0.0.1")
     assert [(line["username"], line["address"], line["reason"]) for line in refused] == [
         (ADMIN, "127.0.0.1", "invalid_credentials"),
@@ -514,11 +516,13 @@ def test_sign_ins_are_logged_and_audited(house: House, stranger: Admin, rows: Ro
     ]
 
 
-def test_a_shut_out_try_is_told_apart_in_the_log(house: House, stranger: Admin, rows: Rows) -> None:
+def test_a_shut_out_try_is_told_apart_in_the_log(
+    service: Service, stranger: Admin, rows: Rows
+) -> None:
     for _ in range(11):
-        login(house, password=WRONG)
+        login(service, password=WRONG)
 
-    house.wait_log("auth.login.failure", reason="rate_limited", username=ADMIN)
+    service.wait_log("auth.login.failure", reason="rate_limited", username=ADMIN)
     last = rows("select details from audit_log order by id desc limit 1")
     assert last == [{"details": {"reason": "rate_limited"}}]
 
@@ -530,14 +534,16 @@ def test_logouts_are_audited(admin: Admin, rows: Rows) -> None:
     assert row == {"actor": ADMIN, "address": "127.0.0.1", "target": ADMIN}
 
 
-def test_no_secret_of_a_sign_in_is_written_down(house: House, stranger: Admin, rows: Rows) -> None:
+def test_no_secret_of_a_sign_in_is_written_down(
+    service: Service, stranger: Admin, rows: Rows
+) -> None:
     given = stranger.login().json()["access_token"]
     stranger.login(password="mistyped secret")
-    session(house, given)
+    session(service, given)
     stranger.post("/api/logout")
-    until(lambda: [line for line in house.log if line.get("path") == "/api/logout"], "its line")
+    until(lambda: [line for line in service.log if line.get("path") == "/api/logout"], "its line")
 
-    written = house.output + json.dumps(
+    written = service.output + json.dumps(
         rows("select to_jsonb(a) as row from audit_log a")
         + rows("select to_jsonb(e) as row from ended_session e")
     )

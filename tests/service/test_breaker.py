@@ -8,8 +8,8 @@ import httpx
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
-from conftest import MakeHouse
-from rig import House, Sandbox
+from conftest import MakeService
+from rig import Sandbox, Service
 
 from service import queries
 from service.queries import OPENING_FAILURES
@@ -24,8 +24,8 @@ FALLBACK = {"provider": "openai", "operation": "image_edit", "settings": {"promp
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -87,9 +87,9 @@ def test_the_fallback_begins_at_once_and_other_models_go_on(
 
 
 def test_of_many_shots_in_two_processes_one_looks_whether_it_is_back(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, execute: Execute
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, execute: Execute
 ) -> None:
-    cameras = [Camera(make_house().url) for _ in range(2)]
+    cameras = [Camera(make_service().url) for _ in range(2)]
     fail_often(cameras[0], sandbox)
     probe_now(execute)
     sandbox.dial(latency_s=2.0)
@@ -214,7 +214,7 @@ def test_admins_see_what_is_skipped_since_when_and_why(
 
 
 def test_a_wrong_key_makes_its_slots_red_and_a_fallback_makes_them_yellow(
-    camera: Camera, house: House, admin: Admin, slot: Slot, sandbox: Sandbox
+    camera: Camera, service: Service, admin: Admin, slot: Slot, sandbox: Sandbox
 ) -> None:
     slot("slot-002", **FALLBACK)
     slot("slot-003", fallback=FALLBACK)
@@ -230,7 +230,7 @@ def test_a_wrong_key_makes_its_slots_red_and_a_fallback_makes_them_yellow(
     assert "API key not valid" in found["slot-001"]["details"]
     assert found["slot-005"]["reason"] == "not_configured"
     assert models(admin)[MODEL]["state"] == "failing"
-    assert httpx.get(f"{house.url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{service.url}/healthz", trust_env=False).status_code == 200
     sandbox.reset()
     camera.shoot()
     assert health(admin)["status"] == "ok"
@@ -257,8 +257,8 @@ def test_an_unknown_model_makes_its_slot_red_and_no_other(
     assert saved.json()["health"]["status"] == "ok"
 
 
-def test_a_missing_key_makes_the_slot_red(make_house: MakeHouse, sandbox: Sandbox) -> None:
-    with signed_in(make_house(GEMINI_API_KEY=None)) as admin:
+def test_a_missing_key_makes_the_slot_red(make_service: MakeService, sandbox: Sandbox) -> None:
+    with signed_in(make_service(GEMINI_API_KEY=None)) as admin:
         found = health(admin)
 
     assert (found["status"], found["reason"]) == ("bad", "not_configured")

@@ -10,8 +10,8 @@ import photos
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
-from conftest import MakeHouse
-from rig import House
+from conftest import MakeService
+from rig import Service
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -22,8 +22,8 @@ NOTHING = {"files": 0, "bytes": 0, "rows": 0, "failed": 0, "interrupted": 0, "ad
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -42,7 +42,7 @@ def expire(execute: Execute, *job_ids: str) -> int:
     )
 
 
-def fill(execute: Execute, rows: Rows, house: House, count: int) -> list[Path]:
+def fill(execute: Execute, rows: Rows, service: Service, count: int) -> list[Path]:
     """So many expired results with their files."""
     execute(
         "with job as ("
@@ -59,7 +59,7 @@ def fill(execute: Execute, rows: Rows, house: House, count: int) -> list[Path]:
         " finished_at, finished_at + interval '72 hours' from job",
         count,
     )
-    paths = [house.media_root / row["path"] for row in rows("select path from media_object")]
+    paths = [service.media_root / row["path"] for row in rows("select path from media_object")]
     for path in paths:
         path.write_bytes(b"a picture")
     return paths
@@ -70,7 +70,7 @@ def test_expired_files_are_removed(
 ) -> None:
     shot = camera.shoot()
     job_id = shot.headers["x-job-id"]
-    url = f"{admin.house.url}/public/results/{job_id}"
+    url = f"{admin.service.url}/public/results/{job_id}"
     assert httpx.get(f"{url}/preview", trust_env=False).status_code == 200
     [sizes] = rows("select sum(bytes)::integer as bytes from media_object")
     assert expire(execute, job_id) == 2
@@ -145,7 +145,7 @@ def test_a_file_that_is_gone_already_is_fine(
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
     [lost] = disk("results")
-    (admin.house.media_root / lost).unlink()
+    (admin.service.media_root / lost).unlink()
 
     told = clean(admin)
 
@@ -159,12 +159,12 @@ def test_a_folder_in_the_way_is_logged_and_left(
     stuck, free = (camera.shoot().headers["x-job-id"] for _ in range(2))
     expire(execute, stuck, free)
     [row] = rows("select path from media_object where job_id = %s", stuck)
-    in_the_way = admin.house.media_root / row["path"]
+    in_the_way = admin.service.media_root / row["path"]
     in_the_way.unlink()
     in_the_way.mkdir()
     try:
         told = clean(admin)
-        line = admin.house.wait_log("cleanup.not_removed")
+        line = admin.service.wait_log("cleanup.not_removed")
     finally:
         in_the_way.rmdir()
 
@@ -176,7 +176,7 @@ def test_a_folder_in_the_way_is_logged_and_left(
 
 
 def test_many_files_go_in_batches(admin: Admin, rows: Rows, execute: Execute, disk: Disk) -> None:
-    fill(execute, rows, admin.house, MANY)
+    fill(execute, rows, admin.service, MANY)
 
     assert clean(admin) == NOTHING | {"files": MANY, "bytes": 9 * MANY}
 
@@ -187,7 +187,7 @@ def test_many_files_go_in_batches(admin: Admin, rows: Rows, execute: Execute, di
 def test_a_file_that_cannot_go_does_not_keep_the_others(
     admin: Admin, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
-    paths = fill(execute, rows, admin.house, MANY)
+    paths = fill(execute, rows, admin.service, MANY)
     stuck = sorted(paths)[:3]
     for path in stuck:
         path.unlink()
@@ -203,9 +203,9 @@ def test_a_file_that_cannot_go_does_not_keep_the_others(
 
 
 def test_two_at_once_share_the_work(
-    admin: Admin, make_house: MakeHouse, rows: Rows, execute: Execute, disk: Disk
+    admin: Admin, make_service: MakeService, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
-    second = make_house()
+    second = make_service()
     fill(execute, rows, second, MANY)
 
     with signed_in(second) as there, ThreadPoolExecutor() as threads:

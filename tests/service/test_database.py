@@ -26,7 +26,7 @@ Rows = Callable[..., list[dict[str, Any]]]
 AWAY_SECONDS = 2.5
 # After so many the loop has read all that has arrived.
 TURNS = 6
-# Of `db` alone: the house of the run has its own in the same database.
+# Of `db` alone: the service of the run has its own in the same database.
 OUR_CONNECTIONS = (
     "select pid from pg_stat_activity where application_name = %s and datname = current_database()"
 )

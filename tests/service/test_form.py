@@ -10,7 +10,7 @@ import httpx
 import photos
 import pytest
 from camera import BOUNDARY, PASSWORD, breeze_fields, part
-from rig import House, Sandbox
+from rig import Sandbox, Service
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -46,10 +46,10 @@ def disposition(rest: str | bytes) -> bytes:
     return b"Content-Disposition: form-data; " + raw
 
 
-def post(house: House, body: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
+def post(service: Service, body: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
     mime = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
     return httpx.post(
-        f"{house.url}/api/ingest/slot-001",
+        f"{service.url}/api/ingest/slot-001",
         content=body,
         headers={**mime, **(headers or {})},
         timeout=30,
@@ -98,7 +98,9 @@ def nothing_happened(rows: Rows, disk: Disk, sandbox: Sandbox) -> bool:
 
 
 @pytest.mark.parametrize("order", ["password first", "password last", "file first, fields last"])
-def test_the_order_of_the_fields_is_free(house: House, rows: Rows, disk: Disk, order: str) -> None:
+def test_the_order_of_the_fields_is_free(
+    service: Service, rows: Rows, disk: Disk, order: str
+) -> None:
     fields = breeze_fields(photos.jpeg())
     texts = b"".join(part(name, value) for name, value in fields.items())
     parts = {
@@ -106,26 +108,28 @@ def test_the_order_of_the_fields_is_free(house: House, rows: Rows, disk: Disk, o
         "password last": [texts, photo_part(), password_part()],
         "file first, fields last": [photo_part(), password_part(), texts],
     }
-    row = done(post(house, form(*parts[order])), rows, disk)
+    row = done(post(service, form(*parts[order])), rows, disk)
     assert row["device"] == fields | {"filename": "IMG_0003.JPG"}
     assert row["source_sha256"] == hashlib.sha256(photos.jpeg()).digest()
 
 
 @pytest.mark.parametrize("name", ["fileToUpload", "file", "image", "media"])
 def test_the_file_may_have_any_of_the_names_devices_use(
-    house: House, rows: Rows, disk: Disk, name: str
+    service: Service, rows: Rows, disk: Disk, name: str
 ) -> None:
-    done(post(house, form(password_part(), photo_part(name))), rows, disk)
+    done(post(service, form(password_part(), photo_part(name))), rows, disk)
 
 
-def test_the_password_may_come_as_a_header(house: House, rows: Rows, disk: Disk) -> None:
+def test_the_password_may_come_as_a_header(service: Service, rows: Rows, disk: Disk) -> None:
     headers = {"x-ingest-password": PASSWORD}
-    done(post(house, form(photo_part()), headers), rows, disk)
+    done(post(service, form(photo_part()), headers), rows, disk)
 
 
-def test_a_file_part_of_another_name_is_passed_over(house: House, rows: Rows, disk: Disk) -> None:
+def test_a_file_part_of_another_name_is_passed_over(
+    service: Service, rows: Rows, disk: Disk
+) -> None:
     avatar = part("avatar", b"not a photo", "avatar.txt", "text/plain")
-    row = done(post(house, form(password_part(), avatar, photo_part())), rows, disk)
+    row = done(post(service, form(password_part(), avatar, photo_part())), rows, disk)
     assert row["source_bytes"] == len(photos.jpeg())
     assert row["device"]["filename"] == "IMG_0003.JPG"
 
@@ -142,32 +146,32 @@ def test_a_file_part_of_another_name_is_passed_over(house: House, rows: Rows, di
     ],
 )
 def test_the_hash_is_recorded_and_never_a_reason_to_refuse(
-    house: House, rows: Rows, disk: Disk, hashed: str | None
+    service: Service, rows: Rows, disk: Disk, hashed: str | None
 ) -> None:
     sent = [] if hashed is None else [part("hash", hashed)]
-    row = done(post(house, form(password_part(), *sent, photo_part())), rows, disk)
+    row = done(post(service, form(password_part(), *sent, photo_part())), rows, disk)
     assert row["device"].get("hash") == hashed
 
 
-def test_fields_nobody_knows_are_kept(house: House, rows: Rows, disk: Disk) -> None:
+def test_fields_nobody_knows_are_kept(service: Service, rows: Rows, disk: Disk) -> None:
     unknown = {"{qr1}": "Иванова", "survey2_type_id": "7", "eventkitesessionid": "", "a b": "c"}
     parts = [part(name, value) for name, value in unknown.items()]
-    row = done(post(house, form(password_part(), *parts, photo_part())), rows, disk)
+    row = done(post(service, form(password_part(), *parts, photo_part())), rows, disk)
     assert row["device"] == unknown | {"filename": "IMG_0003.JPG"}
 
 
-def test_fields_are_kept_up_to_four_kilobytes(house: House, rows: Rows, disk: Disk) -> None:
+def test_fields_are_kept_up_to_four_kilobytes(service: Service, rows: Rows, disk: Disk) -> None:
     parts = [part(f"survey{number}_text", "я" * 400) for number in range(40)]
-    row = done(post(house, form(password_part(), *parts, photo_part())), rows, disk)
+    row = done(post(service, form(password_part(), *parts, photo_part())), rows, disk)
     kept = row["device"]
     assert sum(len((name + value).encode()) for name, value in kept.items()) <= MAX_DEVICE_BYTES
     assert kept["survey0_text"] == "я" * 400
 
 
-def test_the_password_is_never_kept(house: House, rows: Rows, disk: Disk) -> None:
-    row = done(post(house, form(password_part(), photo_part())), rows, disk)
+def test_the_password_is_never_kept(service: Service, rows: Rows, disk: Disk) -> None:
+    row = done(post(service, form(password_part(), photo_part())), rows, disk)
     assert PASSWORD not in repr(row)
-    assert PASSWORD not in house.output
+    assert PASSWORD not in service.output
 
 
 # What is not a whole form
@@ -175,11 +179,11 @@ def test_the_password_is_never_kept(house: House, rows: Rows, disk: Disk) -> Non
 
 @pytest.mark.parametrize("cut", [LAST, LAST[2:], LAST[-4:], LAST[-2:]], ids=len)
 def test_a_form_without_its_last_boundary_is_refused(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, cut: bytes
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, cut: bytes
 ) -> None:
     """All but the very last line end belongs to the boundary."""
     body = form(password_part(), photo_part()).removesuffix(cut)
-    answer = post(house, body)
+    answer = post(service, body)
     if cut == LAST[-2:]:
         done(answer, rows, disk)
         return
@@ -188,9 +192,9 @@ def test_a_form_without_its_last_boundary_is_refused(
 
 
 def test_a_cut_form_of_an_unknown_sender_is_refused_without_a_row(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
-    answer = post(house, form(photo_part(), password_part()[:-40], last=b""))
+    answer = post(service, form(photo_part(), password_part()[:-40], last=b""))
     invalid(answer)
     assert nothing_happened(rows, disk, sandbox)
 
@@ -201,9 +205,9 @@ def test_a_cut_form_of_an_unknown_sender_is_refused_without_a_row(
     ids=["empty", "one byte", "only the end", "line ends", "another boundary", "longer boundary"],
 )
 def test_what_is_no_form_is_refused(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, body: bytes
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, body: bytes
 ) -> None:
-    invalid(post(house, body))
+    invalid(post(service, body))
     assert nothing_happened(rows, disk, sandbox)
 
 
@@ -218,9 +222,9 @@ def test_what_is_no_form_is_refused(
     ids=["no file", "empty file", "file as text", "file of another name"],
 )
 def test_a_form_without_a_photo_is_refused(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes], says: str
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes], says: str
 ) -> None:
-    answer = post(house, form(password_part(), *parts))
+    answer = post(service, form(password_part(), *parts))
     assert says in invalid(answer)
     assert written_down(answer, rows, disk, sandbox)
 
@@ -235,30 +239,30 @@ def test_a_form_without_a_photo_is_refused(
     ids=["same name", "other name", "second one empty"],
 )
 def test_two_files_are_refused(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes]
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes]
 ) -> None:
-    assert "two files" in invalid(post(house, form(*parts, password_part())))
+    assert "two files" in invalid(post(service, form(*parts, password_part())))
     assert nothing_happened(rows, disk, sandbox)
 
 
 @pytest.mark.parametrize("second", [PASSWORD, "wrong", ""])
 def test_two_passwords_are_refused(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, second: str
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, second: str
 ) -> None:
     body = form(password_part(), part("password", second), photo_part())
-    assert "two passwords" in invalid(post(house, body))
+    assert "two passwords" in invalid(post(service, body))
     assert nothing_happened(rows, disk, sandbox)
 
 
 # Limits
 
 
-def test_as_much_as_is_allowed_is_taken(house: House, rows: Rows, disk: Disk) -> None:
+def test_as_much_as_is_allowed_is_taken(service: Service, rows: Rows, disk: Disk) -> None:
     long = part("survey", "x" * MAX_FIELD_BYTES)
     headers = [f"X-{number}: y".encode() for number in range(MAX_PART_HEADERS - 1)]
     wordy = raw_part(disposition('name="wordy"'), *headers)
     few = [part(f"field{number}", "") for number in range(MAX_FIELDS - 4)]
-    done(post(house, form(password_part(), long, wordy, *few, photo_part())), rows, disk)
+    done(post(service, form(password_part(), long, wordy, *few, photo_part())), rows, disk)
 
 
 @pytest.mark.parametrize(
@@ -289,9 +293,9 @@ def test_as_much_as_is_allowed_is_taken(house: House, rows: Rows, disk: Disk) ->
     ],
 )
 def test_more_than_is_allowed_is_refused(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes]
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes]
 ) -> None:
-    invalid(post(house, form(*parts, photo_part(), password_part())))
+    invalid(post(service, form(*parts, photo_part(), password_part())))
     assert nothing_happened(rows, disk, sandbox)
 
 
@@ -315,15 +319,15 @@ def test_more_than_is_allowed_is_refused(
     ],
 )
 def test_a_form_made_to_keep_us_busy_is_refused_cheaply(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes]
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, parts: list[bytes]
 ) -> None:
     body = form(*parts, photo_part(), password_part())
-    invalid(post(house, body))
+    invalid(post(service, body))
     spent = []
     for _ in range(3):
-        before = house.cpu_seconds
-        invalid(post(house, body))
-        spent.append(house.cpu_seconds - before)
+        before = service.cpu_seconds
+        invalid(post(service, body))
+        spent.append(service.cpu_seconds - before)
     assert min(spent) < CPU_SECONDS
     assert nothing_happened(rows, disk, sandbox)
 
@@ -354,20 +358,20 @@ def test_a_form_made_to_keep_us_busy_is_refused_cheaply(
     ids=str,
 )
 def test_a_file_name_is_only_ever_a_text(
-    house: House, rows: Rows, disk: Disk, parameter: str | bytes, kept: str
+    service: Service, rows: Rows, disk: Disk, parameter: str | bytes, kept: str
 ) -> None:
     raw = parameter.encode() if isinstance(parameter, str) else parameter
     photo = raw_part(disposition(b'name="fileToUpload"; ' + raw), data=photos.jpeg())
-    everything = everything_under(house)
-    row = done(post(house, form(password_part(), photo)), rows, disk)
+    everything = everything_under(service)
+    row = done(post(service, form(password_part(), photo)), rows, disk)
     assert row["device"] == {"filename": kept}
     folder = f"media/results/{str(row['id'])[:2]}"
-    assert everything_under(house) - everything - {folder} == {f"{folder}/{row['id']}.jpg"}
+    assert everything_under(service) - everything - {folder} == {f"{folder}/{row['id']}.jpg"}
 
 
-def everything_under(house: House) -> set[str]:
-    """Every file and folder around the house's own."""
-    above = house.media_root.parent
+def everything_under(service: Service) -> set[str]:
+    """Every file and folder around the service's own."""
+    above = service.media_root.parent
     return {str(path.relative_to(above)) for path in above.rglob("*")}
 
 
@@ -391,9 +395,9 @@ def everything_under(house: House) -> set[str]:
 )
 @pytest.mark.parametrize("name", ["id", "time", "status"])
 def test_a_field_may_hold_any_bytes(
-    house: House, rows: Rows, disk: Disk, name: str, raw: bytes, kept: str
+    service: Service, rows: Rows, disk: Disk, name: str, raw: bytes, kept: str
 ) -> None:
-    row = done(post(house, form(password_part(), part(name, raw), photo_part())), rows, disk)
+    row = done(post(service, form(password_part(), part(name, raw), photo_part())), rows, disk)
     assert row["device"] == {name: kept, "filename": "IMG_0003.JPG"}
 
 
@@ -410,13 +414,13 @@ def test_a_field_may_hold_any_bytes(
     ids=range(6),
 )
 def test_a_field_may_have_any_name(
-    house: House, rows: Rows, disk: Disk, raw: bytes, kept: str
+    service: Service, rows: Rows, disk: Disk, raw: bytes, kept: str
 ) -> None:
     field = raw_part(disposition(b'name="' + raw + b'"'), data=b"value")
-    row = done(post(house, form(password_part(), field, photo_part())), rows, disk)
+    row = done(post(service, form(password_part(), field, photo_part())), rows, disk)
     assert row["device"] == {kept: "value", "filename": "IMG_0003.JPG"}
 
 
-def test_a_field_sent_twice_counts_once(house: House, rows: Rows, disk: Disk) -> None:
+def test_a_field_sent_twice_counts_once(service: Service, rows: Rows, disk: Disk) -> None:
     body = form(part("id", "first"), password_part(), part("id", "second"), photo_part())
-    assert done(post(house, body), rows, disk)["device"]["id"] == "first"
+    assert done(post(service, body), rows, disk)["device"]["id"] == "first"

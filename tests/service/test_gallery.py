@@ -12,9 +12,9 @@ import photos
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
-from conftest import MakeHouse
+from conftest import MakeService
 from itsdangerous import URLSafeSerializer
-from rig import SIGNING_KEY, House, spelt
+from rig import SIGNING_KEY, Service, spelt
 
 from service.pictures.qr import qr_code
 
@@ -22,13 +22,13 @@ Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
 
 NEW_KEY = "another signing key that only the tests have: 53 bytes"
-STRANGERS_KEY = "a signing key of somebody who is not this house at all"
+STRANGERS_KEY = "a signing key of somebody who is not this service at all"
 LOOKS_A_MINUTE = 240
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -62,7 +62,7 @@ def refused(answer: httpx.Response, status: int, reason: str) -> bool:
     return (answer.status_code, body["failure_reason"]) == (status, reason)
 
 
-def fill(execute: Execute, rows: Rows, house: House, per_slot: int) -> None:
+def fill(execute: Execute, rows: Rows, service: Service, per_slot: int) -> None:
     """So many pictures in every slot, a second apart, with their files."""
     execute(
         "with job as ("
@@ -79,7 +79,7 @@ def fill(execute: Execute, rows: Rows, house: House, per_slot: int) -> None:
         per_slot,
     )
     for row in rows("select path from media_object"):
-        (house.media_root / row["path"]).write_bytes(b"a picture")
+        (service.media_root / row["path"]).write_bytes(b"a picture")
 
 
 def test_a_link_of_one_slot_shows_its_pictures(admin: Admin, camera: Camera) -> None:
@@ -145,9 +145,9 @@ def test_a_gallery_is_neither_indexed_nor_cached(admin: Admin, camera: Camera) -
 @pytest.mark.parametrize(
     "query", ["", "?share=", "?share=x", "?share=%00", "?share=a.b", "?share=é"]
 )
-def test_without_a_link_there_is_no_gallery(house: House, query: str) -> None:
+def test_without_a_link_there_is_no_gallery(service: Service, query: str) -> None:
     for path in ("/public/slots", "/public/slots/slot-001", "/public/slots/slot-999"):
-        answer = httpx.get(f"{house.url}{path}{query}", trust_env=False)
+        answer = httpx.get(f"{service.url}{path}{query}", trust_env=False)
         assert refused(answer, 403, "share_invalid")
 
 
@@ -175,7 +175,7 @@ def test_a_tampered_link_opens_nothing(admin: Admin) -> None:
 
 
 def signed(payload: Any, key: str = SIGNING_KEY, salt: str = "photoslot.share") -> str:
-    """A token as the house signs it."""
+    """A token as the service signs it."""
     token = URLSafeSerializer(
         key, salt=salt, signer_kwargs={"digest_method": hashlib.sha256}
     ).dumps(payload)
@@ -183,10 +183,10 @@ def signed(payload: Any, key: str = SIGNING_KEY, salt: str = "photoslot.share") 
     return token
 
 
-def test_only_this_house_can_sign_a_link(admin: Admin, house: House) -> None:
+def test_only_this_service_can_sign_a_link(admin: Admin, service: Service) -> None:
     known = share(admin, "slot-001")
     payload = [known["id"], int(time.time()) + 3600]
-    url = f"{house.url}/public/slots/slot-001?share="
+    url = f"{service.url}/public/slots/slot-001?share="
     assert look(url + signed(payload)).status_code == 200
 
     for token in (
@@ -204,8 +204,8 @@ def test_only_this_house_can_sign_a_link(admin: Admin, house: House) -> None:
         assert refused(look(url + token), 403, "share_invalid")
 
 
-def test_a_token_of_any_length_is_answered(house: House) -> None:
-    answer = httpx.get(f"{house.url}/public/slots?share={'x' * 5000}", trust_env=False)
+def test_a_token_of_any_length_is_answered(service: Service) -> None:
+    answer = httpx.get(f"{service.url}/public/slots?share={'x' * 5000}", trust_env=False)
 
     assert answer.status_code == 422
     assert [error["path"] for error in answer.json()["errors"]] == ["share"]
@@ -252,23 +252,23 @@ def test_a_link_nobody_knows_cannot_be_taken_back(admin: Admin, share_id: str) -
     assert refused(admin.delete(f"/api/shares/{share_id}"), 404, "not_found")
 
 
-def test_a_link_survives_a_restart(admin: Admin, camera: Camera, make_house: MakeHouse) -> None:
+def test_a_link_survives_a_restart(admin: Admin, camera: Camera, make_service: MakeService) -> None:
     job_id = camera.shoot().headers["x-job-id"]
     url = httpx.URL(share(admin, "slot-001")["url"])
 
-    house = make_house()
+    service = make_service()
 
-    assert pictures(look(f"{house.url}{url.raw_path.decode()}")) == [job_id]
+    assert pictures(look(f"{service.url}{url.raw_path.decode()}")) == [job_id]
 
 
 def test_a_link_survives_a_new_signing_key_while_the_old_one_is_kept(
-    admin: Admin, make_house: MakeHouse
+    admin: Admin, make_service: MakeService
 ) -> None:
     old = httpx.URL(share(admin, "slot-001")["url"]).raw_path.decode()
-    both = make_house(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
+    both = make_service(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
     with signed_in(both) as there:
         new = httpx.URL(share(there, "slot-001")["url"]).raw_path.decode()
-    only_new = make_house(JWT_SIGNING_KEY=NEW_KEY)
+    only_new = make_service(JWT_SIGNING_KEY=NEW_KEY)
 
     assert [look(both.url + path).status_code for path in (old, new)] == [200, 200]
     assert [look(only_new.url + path).status_code for path in (old, new)] == [403, 200]
@@ -282,7 +282,7 @@ def test_a_template_is_never_public(admin: Admin) -> None:
     answer = look(share(admin)["url"])
 
     assert [slot["pictures"] for slot in answer.json()["slots"]] == [[]] * 15
-    shown = look(f"{admin.house.url}/public/results/{template.json()['id']}")
+    shown = look(f"{admin.service.url}/public/results/{template.json()['id']}")
     assert refused(shown, 404, "result_not_found")
 
 
@@ -292,7 +292,7 @@ def test_a_test_run_is_never_public(admin: Admin) -> None:
     assert run.status_code == 200, run.text
 
     assert pictures(look(share(admin, "slot-001")["url"])) == []
-    shown = look(f"{admin.house.url}/public/results/{run.headers['x-job-id']}")
+    shown = look(f"{admin.service.url}/public/results/{run.headers['x-job-id']}")
     assert refused(shown, 404, "result_not_found")
 
 
@@ -301,7 +301,7 @@ def test_a_picture_whose_file_is_missing_is_hidden(
 ) -> None:
     kept, lost = (camera.shoot().headers["x-job-id"] for _ in range(2))
     [row] = rows("select path from media_object where job_id = %s", lost)
-    (admin.house.media_root / row["path"]).unlink()
+    (admin.service.media_root / row["path"]).unlink()
 
     assert pictures(look(share(admin, "slot-001")["url"])) == [kept]
 
@@ -328,7 +328,7 @@ def test_a_shot_that_failed_is_not_in_the_gallery(admin: Admin, camera: Camera) 
 def test_a_gallery_of_any_length_is_shown(
     admin: Admin, execute: Execute, rows: Rows, per_slot: int, shown: int
 ) -> None:
-    fill(execute, rows, admin.house, per_slot)
+    fill(execute, rows, admin.service, per_slot)
 
     answer = look(share(admin)["url"])
 
@@ -344,7 +344,7 @@ def test_a_gallery_of_any_length_is_shown(
 
 
 def test_a_guest_chooses_how_many(admin: Admin, execute: Execute, rows: Rows) -> None:
-    fill(execute, rows, admin.house, 60)
+    fill(execute, rows, admin.service, 60)
     url = share(admin, "slot-001")["url"]
 
     assert [len(pictures(look(url, limit=n))) for n in (1, 25, 50)] == [1, 25, 50]
@@ -370,8 +370,8 @@ def test_an_address_that_looks_too_often_has_to_wait(admin: Admin, execute: Exec
     assert look(url).status_code == 200
 
 
-def test_guesses_are_counted_too(house: House) -> None:
-    with httpx.Client(base_url=house.url, trust_env=False) as guest:
+def test_guesses_are_counted_too(service: Service) -> None:
+    with httpx.Client(base_url=service.url, trust_env=False) as guest:
         statuses = [
             guest.get(f"/public/slots?share=guess{n}").status_code
             for n in range(LOOKS_A_MINUTE + 1)
@@ -380,17 +380,17 @@ def test_guesses_are_counted_too(house: House) -> None:
     assert statuses == [403] * LOOKS_A_MINUTE + [429]
 
 
-def test_a_link_tells_what_it_is(admin: Admin, house: House) -> None:
+def test_a_link_tells_what_it_is(admin: Admin, service: Service) -> None:
     before = datetime.now(UTC)
 
     told = share(admin, "slot-002", label="Wedding <b>hall</b> 2", hours=24)
 
     assert (told["slot_id"], told["label"]) == ("slot-002", "Wedding <b>hall</b> 2")
     assert (told["created_by"], told["revoked_at"]) == ("serg", None)
-    assert told["url"].startswith(f"{house.url}/public/slots/slot-002?share=")
+    assert told["url"].startswith(f"{service.url}/public/slots/slot-002?share=")
     hours = (datetime.fromisoformat(told["expires_at"]) - before).total_seconds() / 3600
     assert 24 <= hours < 24.1
-    assert share(admin)["url"].startswith(f"{house.url}/public/slots?share=")
+    assert share(admin)["url"].startswith(f"{service.url}/public/slots?share=")
 
 
 def test_links_are_listed_newest_first_with_working_addresses(admin: Admin) -> None:
@@ -425,13 +425,13 @@ def test_a_link_that_makes_no_sense_is_refused(
     assert rows("select 1 from share") == []
 
 
-def test_a_link_has_a_page_and_a_slide_show(admin: Admin, house: House) -> None:
+def test_a_link_has_a_page_and_a_slide_show(admin: Admin, service: Service) -> None:
     one, every = share(admin, "slot-002"), share(admin)
 
     for told, place in ((one, "/slot-002"), (every, "")):
         token = told["url"].partition("?share=")[2]
-        assert told["page_url"] == f"{house.url}/g{place}#{token}"
-        assert told["show_url"] == f"{house.url}/show{place}#{token}"
+        assert told["page_url"] == f"{service.url}/g{place}#{token}"
+        assert told["show_url"] == f"{service.url}/show{place}#{token}"
 
 
 def test_the_code_of_a_link_leads_to_its_page(admin: Admin) -> None:

@@ -7,7 +7,7 @@ import photos
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
-from rig import House, Sandbox
+from rig import Sandbox, Service
 from test_openai_shots import use
 from test_provider_failures import (
     AUTH,
@@ -28,8 +28,8 @@ MODEL = "gemini-nano-banana-2.1"
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 

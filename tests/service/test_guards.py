@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, ensure_account, signed_in
-from conftest import MakeHouse
-from rig import House
+from conftest import MakeService
+from rig import Service
 
 from service import app
 
@@ -56,15 +56,15 @@ def sample(path: str) -> str:
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
 @pytest.fixture
 def page(admin: Admin) -> Iterator[Admin]:
     """A browser with the session's cookie."""
-    with Admin(admin.house) as page:
+    with Admin(admin.service) as page:
         assert page.login().is_success
         yield page
 
@@ -75,8 +75,8 @@ def test_there_are_closed_doors() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), CLOSED)
-def test_a_stranger_is_refused(house: House, method: str, path: str) -> None:
-    with Admin(house) as stranger:
+def test_a_stranger_is_refused(service: Service, method: str, path: str) -> None:
+    with Admin(service) as stranger:
         answer = stranger.request(method, sample(path))
 
     assert answer.status_code == 401, answer.text
@@ -114,9 +114,9 @@ def test_another_sites_page_cannot_use_the_cookie(page: Admin, method: str, path
     ],
 )
 def test_a_cookie_from_elsewhere_changes_nothing(
-    page: Admin, house: House, rows: Rows, headers: dict[str, str]
+    page: Admin, service: Service, rows: Rows, headers: dict[str, str]
 ) -> None:
-    headers = {name: value.replace("OURS", house.url) for name, value in headers.items()}
+    headers = {name: value.replace("OURS", service.url) for name, value in headers.items()}
 
     answer = page.put("/api/slots/slot-001", SAVE, headers=headers)
 
@@ -135,9 +135,9 @@ def test_a_cookie_from_elsewhere_changes_nothing(
     ],
 )
 def test_the_cookie_works_on_our_own_pages(
-    page: Admin, house: House, headers: dict[str, str]
+    page: Admin, service: Service, headers: dict[str, str]
 ) -> None:
-    headers = {name: value.replace("OURS", house.url) for name, value in headers.items()}
+    headers = {name: value.replace("OURS", service.url) for name, value in headers.items()}
 
     answer = page.put("/api/slots/slot-001", SAVE, headers=headers)
 
@@ -172,10 +172,10 @@ def test_an_authorization_header_does_not_carry_a_cookie_over(
 
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://x.y"}])
 def test_another_sites_page_cannot_sign_in(
-    house: House, rows: Rows, headers: dict[str, str]
+    service: Service, rows: Rows, headers: dict[str, str]
 ) -> None:
-    ensure_account(house)
-    with Admin(house) as stranger:
+    ensure_account(service)
+    with Admin(service) as stranger:
         credentials = {"username": ADMIN, "password": ADMIN_PASSWORD}
         answer = stranger.post("/api/login", json=credentials, headers=headers)
 
@@ -185,8 +185,8 @@ def test_another_sites_page_cannot_sign_in(
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
-def test_who_cannot_be_signed_in_is_led_to_the_sign_in_at_once(house: House, site: str) -> None:
-    with Admin(house) as stranger:
+def test_who_cannot_be_signed_in_is_led_to_the_sign_in_at_once(service: Service, site: str) -> None:
+    with Admin(service) as stranger:
         for path in (*map(sample, ADMINS_PAGES), "/slots/slot-001%20x?c=d&e=f"):
             answer = stranger.get(path, headers={"sec-fetch-site": site})
 
@@ -195,28 +195,28 @@ def test_who_cannot_be_signed_in_is_led_to_the_sign_in_at_once(house: House, sit
 
 
 def test_a_link_from_elsewhere_leaves_it_to_the_page_who_is_signed_in(
-    house: House, page: Admin
+    service: Service, page: Admin
 ) -> None:
     # SameSite=Strict keeps the cookie back, and old browsers do not tell where a link was.
-    with Admin(house) as stranger:
+    with Admin(service) as stranger:
         for headers in ({"sec-fetch-site": "cross-site"}, {}):
             assert stranger.get("/journal", headers=headers).status_code == 200
     assert page.get("/journal", headers={"sec-fetch-site": "none"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", GUESTS_PAGES)
-def test_a_guest_is_never_asked_to_sign_in(house: House, path: str) -> None:
-    with Admin(house) as guest:
+def test_a_guest_is_never_asked_to_sign_in(service: Service, path: str) -> None:
+    with Admin(service) as guest:
         assert guest.get(sample(path), headers={"sec-fetch-site": "none"}).status_code == 200
 
 
-def test_the_public_name_is_ours_too(make_house: MakeHouse) -> None:
-    house = make_house(PUBLIC_BASE_URL="https://photos.example")
-    with signed_in(house) as admin:
+def test_the_public_name_is_ours_too(make_service: MakeService) -> None:
+    service = make_service(PUBLIC_BASE_URL="https://photos.example")
+    with signed_in(service) as admin:
         cookie = {"cookie": f"__Host-session={admin.token}"}
 
         def save(origin: str) -> httpx.Response:
-            with Admin(house) as page:
+            with Admin(service) as page:
                 headers = {**cookie, "origin": origin}
                 return page.post("/api/cleanup", headers=headers)
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from admin import Admin, secrets_dir, signed_in
 from camera import Camera
-from conftest import MakeHouse
-from rig import House, Sandbox, until
+from conftest import MakeService
+from rig import Sandbox, Service, until
 
 from service.config import ProviderAccount
 from service.monitoring.provider_health import Pulses, Standing
@@ -25,14 +25,14 @@ MODEL = "gemini-nano-banana-2.1"
 ENDING = "gpt-image-1.5"
 
 
-def health(house: House, **headers: str) -> httpx.Response:
-    return httpx.get(f"{house.url}/healthz", headers=headers, trust_env=False)
+def health(service: Service, **headers: str) -> httpx.Response:
+    return httpx.get(f"{service.url}/healthz", headers=headers, trust_env=False)
 
 
-def test_the_world_learns_the_status_and_insiders_why(house: House, rows: Rows) -> None:
-    until(lambda: health(house).json()["checks"]["providers"], "Gemini was seen")
+def test_the_world_learns_the_status_and_insiders_why(service: Service, rows: Rows) -> None:
+    until(lambda: health(service).json()["checks"]["providers"], "Gemini was seen")
 
-    told = health(house).json()
+    told = health(service).json()
 
     [schema] = rows("select max(migration_id) as newest from _yoyo_migration")
     free = told.pop("free_bytes")
@@ -42,38 +42,38 @@ def test_the_world_learns_the_status_and_insiders_why(house: House, rows: Rows) 
         "schema": schema["newest"],
         "checks": {"database": "ok", "media": "ok", "providers": {"gemini": "ok"}},
     }
-    assert health(house, via="1.1 proxy").json() == {"status": "ok"}
-    with signed_in(house) as admin:
+    assert health(service, via="1.1 proxy").json() == {"status": "ok"}
+    with signed_in(service) as admin:
         told_outside = partial(admin.get, "/healthz", headers={"via": "1.1 proxy"})
         until(lambda: "checks" in told_outside().json(), "an admin sees why")
-    forged = health(house, via="1.1 proxy", authorization="Bearer forged")
+    forged = health(service, via="1.1 proxy", authorization="Bearer forged")
     assert forged.json() == {"status": "ok"}
 
 
-def test_a_full_disk_is_not_well(make_house: MakeHouse) -> None:
-    house = make_house(ready=False, MIN_FREE_DISK_MB="10000000").wait_listening()
+def test_a_full_disk_is_not_well(make_service: MakeService) -> None:
+    service = make_service(ready=False, MIN_FREE_DISK_MB="10000000").wait_listening()
 
-    answer = health(house)
+    answer = health(service)
 
     assert (answer.status_code, answer.json()["status"]) == (503, "error")
     assert answer.json()["checks"]["media"] == "storage_full"
 
 
 def test_a_key_that_stopped_working_is_noticed_before_a_shot_is(
-    make_house: MakeHouse, sandbox: Sandbox
+    make_service: MakeService, sandbox: Sandbox
 ) -> None:
     sandbox.dial(["bad_key"])
-    house = make_house()
+    service = make_service()
 
-    until(lambda: health(house).json()["status"] == "degraded", "the key is found wrong")
+    until(lambda: health(service).json()["status"] == "degraded", "the key is found wrong")
 
-    assert health(house).status_code == 200
-    assert health(house).json()["checks"]["providers"] == {"gemini": "provider_auth"}
+    assert health(service).status_code == 200
+    assert health(service).json()["checks"]["providers"] == {"gemini": "provider_auth"}
     assert sandbox.calls() == []
-    text = httpx.get(f"{house.url}/metrics", trust_env=False).text
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
     assert 'photoslot_provider_key_rejected{provider="gemini"} 1.0' in text
     assert 'photoslot_provider_up{provider="gemini"} 0.0' in text
-    with signed_in(house) as admin:
+    with signed_in(service) as admin:
         slot = admin.get("/api/slots/slot-001").json()
         assert (slot["health"]["status"], slot["health"]["reason"]) == ("bad", "provider_auth")
         [standing] = standings(admin, "gemini")
@@ -87,11 +87,13 @@ def standings(admin: Admin, provider: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-def test_a_model_that_ends_soon_is_a_warning(make_house: MakeHouse, slot: Slot) -> None:
+def test_a_model_that_ends_soon_is_a_warning(make_service: MakeService, slot: Slot) -> None:
     slot("slot-001", provider="openai", settings={"prompt": "Snow", "model": ENDING})
-    house = make_house()
-    with signed_in(house) as admin:
-        until(lambda: health(house).json()["checks"]["providers"].get("openai"), "OpenAI was seen")
+    service = make_service()
+    with signed_in(service) as admin:
+        until(
+            lambda: health(service).json()["checks"]["providers"].get("openai"), "OpenAI was seen"
+        )
 
         [standing] = standings(admin, "openai")
         seen = admin.get("/api/slots/slot-001").json()["health"]
@@ -101,8 +103,8 @@ def test_a_model_that_ends_soon_is_a_warning(make_house: MakeHouse, slot: Slot) 
     assert (seen["status"], seen["reason"]) == ("warn", "model_ends")
     assert standing["shutdown_date"] in seen["details"]
     assert other["status"] == "ok"
-    assert health(house).json()["status"] == "ok"
-    text = httpx.get(f"{house.url}/metrics", trust_env=False).text
+    assert health(service).json()["status"] == "ok"
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
     assert (
         f'photoslot_model_shutdown_timestamp_seconds{{model="{ENDING}",provider="openai"}}' in text
     )
@@ -110,10 +112,10 @@ def test_a_model_that_ends_soon_is_a_warning(make_house: MakeHouse, slot: Slot) 
 
 @pytest.mark.anyio
 async def test_a_provider_that_just_delivered_is_not_asked(
-    db: Database, house: House, sandbox: Sandbox, execute: Execute, camera: Camera
+    db: Database, service: Service, sandbox: Sandbox, execute: Execute, camera: Camera
 ) -> None:
     account = ProviderAccount(sandbox.url, "sandbox")
-    keys = ProviderKeys(secrets_dir(house), {"gemini": account})
+    keys = ProviderKeys(secrets_dir(service), {"gemini": account})
     sandbox.reset()
 
     def pings() -> int:

@@ -12,9 +12,9 @@ import httpx
 import photos
 import pytest
 from camera import PASSWORD, Camera, breeze_fields
-from conftest import MakeHouse
+from conftest import MakeService
 from PIL import Image, ImageChops, ImageOps, ImageStat
-from rig import SIGNING_KEY, House, Sandbox, spelt
+from rig import SIGNING_KEY, Sandbox, Service, spelt
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -36,7 +36,7 @@ def test_a_photo_comes_back_edited(camera: Camera) -> None:
     assert difference(after, before) > 5, "the provider's edit is not to be seen"
 
 
-def test_the_answer_says_what_it_carries(camera: Camera, house: House) -> None:
+def test_the_answer_says_what_it_carries(camera: Camera, service: Service) -> None:
     answer = camera.shoot()
 
     told = answer.headers
@@ -44,7 +44,7 @@ def test_the_answer_says_what_it_carries(camera: Camera, house: House) -> None:
     assert told["content-type"] == "image/jpeg"
     assert told["content-length"] == str(len(answer.content))
     assert told["cache-control"] == "no-store"
-    assert told["link"] == f'<{house.url}/public/results/{job_id}>; rel="canonical"'
+    assert told["link"] == f'<{service.url}/public/results/{job_id}>; rel="canonical"'
     assert told["x-provider"] == "gemini"
     timing = r"upload;dur=\d+, queue;dur=\d+, provider;dur=\d+, store;dur=\d+"
     assert re.fullmatch(timing, told["server-timing"])
@@ -132,14 +132,14 @@ def test_the_row_keeps_every_call_of_the_provider(
 
 
 def test_only_the_result_stays_on_the_disk(
-    camera: Camera, house: House, rows: Rows, disk: Disk
+    camera: Camera, service: Service, rows: Rows, disk: Disk
 ) -> None:
     answer = camera.shoot()
 
     job_id = UUID(answer.headers["x-job-id"])
     path = f"results/{str(job_id)[:2]}/{job_id}.jpg"
     assert disk("temp", "results", "previews", "templates") == [path]
-    assert (house.media_root / path).read_bytes() == answer.content
+    assert (service.media_root / path).read_bytes() == answer.content
     width, height = opened(answer.content).size
     [row] = rows("select * from media_object")
     expected = {
@@ -203,12 +203,12 @@ def test_the_short_address_serves_too(camera: Camera, rows: Rows) -> None:
 
 
 def test_a_device_that_wants_json_gets_a_description(
-    camera: Camera, house: House, rows: Rows
+    camera: Camera, service: Service, rows: Rows
 ) -> None:
     answer = camera.shoot(headers={"accept": "application/json"})
 
     job_id = answer.headers["x-job-id"]
-    link = f"{house.url}/public/results/{job_id}"
+    link = f"{service.url}/public/results/{job_id}"
     picture = httpx.get(link, trust_env=False)
     [row] = rows("select width, height, expires_at from media_object")
     assert answer.headers["content-type"] == "application/json"
@@ -280,12 +280,12 @@ def test_a_png_with_alpha_is_taken(camera: Camera, sandbox: Sandbox) -> None:
     assert sandbox.calls()[0]["images"][0]["mime"] == "image/png"
 
 
-def test_every_shot_writes_one_line_with_its_stages(camera: Camera, house: House) -> None:
+def test_every_shot_writes_one_line_with_its_stages(camera: Camera, service: Service) -> None:
     photo = photos.jpeg()
     answer = camera.shoot(photo, "slot-002")
     request_id = answer.headers["x-request-id"]
 
-    line = house.wait_log("shot", request_id=request_id)
+    line = service.wait_log("shot", request_id=request_id)
 
     expected = {
         "level": "info",
@@ -304,24 +304,24 @@ def test_every_shot_writes_one_line_with_its_stages(camera: Camera, house: House
     stages = [line[f"{name}_ms"] for name in ("upload", "queue", "provider", "store")]
     assert all(isinstance(ms, int) for ms in stages)
     assert line["ms"] >= line["provider_ms"] > 0
-    assert [one["event"] for one in house.log if one.get("request_id") == request_id] == ["shot"]
+    assert [one["event"] for one in service.log if one.get("request_id") == request_id] == ["shot"]
 
 
 def test_a_refused_shot_writes_its_line_with_the_reason(
-    camera: Camera, house: House, sandbox: Sandbox
+    camera: Camera, service: Service, sandbox: Sandbox
 ) -> None:
     sandbox.dial(["400"])
 
     request_id = camera.shoot().headers["x-request-id"]
 
-    line = house.wait_log("shot", request_id=request_id)
+    line = service.wait_log("shot", request_id=request_id)
     assert (line["status"], line["reason"], line["level"]) == (502, "provider_error", "error")
     assert line["store_ms"] is None
 
 
-def test_no_secret_is_ever_told(make_house: MakeHouse) -> None:
-    house = make_house(GEMINI_API_KEY=PROVIDER_KEY)
-    camera = Camera(house.url)
+def test_no_secret_is_ever_told(make_service: MakeService) -> None:
+    service = make_service(GEMINI_API_KEY=PROVIDER_KEY)
+    camera = Camera(service.url)
     wrong = "guessed by a stranger"
 
     refused = [
@@ -331,9 +331,9 @@ def test_no_secret_is_ever_told(make_house: MakeHouse) -> None:
     ]
 
     assert [answer.status_code for answer in refused] == [503, 401, 401]
-    house.wait_log("shot", reason="provider_auth")
-    told = house.output + "".join(answer.text + str(answer.headers) for answer in refused)
-    told += httpx.get(f"{house.url}/metrics", trust_env=False).text
+    service.wait_log("shot", reason="provider_auth")
+    told = service.output + "".join(answer.text + str(answer.headers) for answer in refused)
+    told += httpx.get(f"{service.url}/metrics", trust_env=False).text
     for secret in (PROVIDER_KEY, PASSWORD, wrong, SIGNING_KEY, "$argon2"):
         assert secret not in told
 
@@ -347,12 +347,12 @@ def test_the_row_never_holds_the_password(camera: Camera, rows: Rows) -> None:
     assert not any(PASSWORD in line["row"] for line in stored)
 
 
-def test_the_counters_move_with_a_shot(camera: Camera, house: House) -> None:
-    before = metrics(house)
+def test_the_counters_move_with_a_shot(camera: Camera, service: Service) -> None:
+    before = metrics(service)
 
     assert camera.shoot(slot="slot-004").status_code == 200
 
-    moved = {name: value - before.get(name, 0) for name, value in metrics(house).items()}
+    moved = {name: value - before.get(name, 0) for name, value in metrics(service).items()}
     expected = {
         'photoslot_shots_total{outcome="done",provider="gemini",slot="slot-004"}': 1,
         f'photoslot_attempts_total{{model="{MODEL}",outcome="ok",provider="gemini"}}': 1,
@@ -364,13 +364,15 @@ def test_the_counters_move_with_a_shot(camera: Camera, house: House) -> None:
     assert {name: moved.get(name) for name in expected} == expected
 
 
-def test_the_counters_move_with_a_refusal(camera: Camera, house: House, sandbox: Sandbox) -> None:
+def test_the_counters_move_with_a_refusal(
+    camera: Camera, service: Service, sandbox: Sandbox
+) -> None:
     sandbox.dial(["content_blocked"])
-    before = metrics(house)
+    before = metrics(service)
 
     assert camera.shoot(slot="slot-004").status_code == 422
 
-    moved = {name: value - before.get(name, 0) for name, value in metrics(house).items()}
+    moved = {name: value - before.get(name, 0) for name, value in metrics(service).items()}
     shots = 'photoslot_shots_total{outcome="content_blocked",provider="gemini",slot="slot-004"}'
     assert moved[shots] == 1
     assert moved['photoslot_refusals_total{reason="content_blocked"}'] == 1
@@ -399,8 +401,8 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return ImageStat.Stat(ImageChops.difference(*small)).mean[0]
 
 
-def metrics(house: House) -> dict[str, float]:
+def metrics(service: Service) -> dict[str, float]:
     """Every sample of /metrics by its name with its labels."""
-    lines = httpx.get(f"{house.url}/metrics", trust_env=False).text.splitlines()
+    lines = httpx.get(f"{service.url}/metrics", trust_env=False).text.splitlines()
     samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in samples}

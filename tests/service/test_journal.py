@@ -16,7 +16,7 @@ import pytest
 from admin import Admin, signed_in
 from camera import Camera
 from psycopg.types.json import Jsonb
-from rig import House, Sandbox, spelt
+from rig import Sandbox, Service, spelt
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -45,8 +45,8 @@ PUBLIC = {
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -401,43 +401,43 @@ def test_a_csv_request_is_checked_like_a_page(admin: Admin) -> None:
 
 @pytest.mark.slow
 def test_a_long_csv_is_streamed_in_little_memory(
-    admin: Admin, house: House, execute: Execute
+    admin: Admin, service: Service, execute: Execute
 ) -> None:
     fill(execute, 2000)
     assert admin.get("/api/jobs?format=csv").is_success
     fill(execute, MANY)
-    before, most, size = house.memory_bytes, 0, 0
+    before, most, size = service.memory_bytes, 0, 0
 
     with httpx.stream(
         "GET",
-        f"{house.url}/api/jobs?format=csv",
+        f"{service.url}/api/jobs?format=csv",
         headers={"authorization": f"Bearer {admin.token}"},
         trust_env=False,
         timeout=60,
     ) as answer:
         for piece in answer.iter_bytes():
             size += piece.count(b"\n")
-            most = max(most, house.memory_bytes)
+            most = max(most, service.memory_bytes)
 
     assert size == 1 + 2000 + MANY
     assert most - before < 12 * MIB
 
 
 def test_a_reader_who_leaves_a_csv_leaves_nothing_behind(
-    admin: Admin, house: House, execute: Execute
+    admin: Admin, service: Service, execute: Execute
 ) -> None:
     fill(execute, 5000)
     for _ in range(10):
         with httpx.stream(
             "GET",
-            f"{house.url}/api/jobs?format=csv",
+            f"{service.url}/api/jobs?format=csv",
             headers={"authorization": f"Bearer {admin.token}"},
             trust_env=False,
         ) as answer:
             next(answer.iter_bytes(100))
 
     assert page(admin)["jobs"]
-    assert not [line for line in house.log if line.get("level") == "error"]
+    assert not [line for line in service.log if line.get("level") == "error"]
 
 
 def test_an_admin_reads_the_whole_story_of_a_job(admin: Admin, camera: Camera) -> None:
@@ -459,7 +459,7 @@ def test_an_admin_reads_the_whole_story_of_a_job(admin: Admin, camera: Camera) -
     assert len(bytes.fromhex(told["source_sha256"])) == 32
     assert told["result_bytes"] == len(shot.content)
     assert told["cost_microusd"] > 0
-    assert told["result_url"] == f"{admin.house.url}/public/results/{job_id}"
+    assert told["result_url"] == f"{admin.service.url}/public/results/{job_id}"
 
 
 def test_an_admin_reads_why_a_job_failed(admin: Admin, camera: Camera, sandbox: Sandbox) -> None:
@@ -474,7 +474,7 @@ def test_an_admin_reads_why_a_job_failed(admin: Admin, camera: Camera, sandbox: 
     assert (told["result_url"], told["result_bytes"]) == (None, None)
 
 
-def test_without_a_session_a_job_tells_little(house: House, job: MakeJob) -> None:
+def test_without_a_session_a_job_tells_little(service: Service, job: MakeJob) -> None:
     job_id = job(
         status="failed",
         failure_reason="provider_auth",
@@ -482,7 +482,7 @@ def test_without_a_session_a_job_tells_little(house: House, job: MakeJob) -> Non
         device=Jsonb({"filename": "secret.jpg"}),
     )
 
-    answer = httpx.get(f"{house.url}/api/jobs/{job_id}", trust_env=False)
+    answer = httpx.get(f"{service.url}/api/jobs/{job_id}", trust_env=False)
 
     assert (answer.status_code, set(answer.json())) == (200, PUBLIC)
     assert answer.headers["cache-control"] == "no-store"
@@ -491,11 +491,11 @@ def test_without_a_session_a_job_tells_little(house: House, job: MakeJob) -> Non
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "é", "x" * 8000])
-def test_a_bad_session_is_told_so(house: House, job: MakeJob, token: str) -> None:
+def test_a_bad_session_is_told_so(service: Service, job: MakeJob, token: str) -> None:
     job_id = job()
 
     answer = httpx.get(
-        f"{house.url}/api/jobs/{job_id}",
+        f"{service.url}/api/jobs/{job_id}",
         headers={"authorization": f"Bearer {token}".encode()},
         trust_env=False,
     )

@@ -1,4 +1,4 @@
-"""Who may post how much: passwords, the throttle, and every limit of a slot and of the house."""
+"""Who may post how much: passwords, the throttle, and every limit of a slot and of the service."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ import httpx
 import photos
 import pytest
 from camera import PASSWORD, Answer, Camera
-from conftest import MakeHouse
-from rig import House, Sandbox, until
+from conftest import MakeService
+from rig import Sandbox, Service, until
 
 from service.throttle import INGEST
 
@@ -102,9 +102,9 @@ def test_a_slot_without_a_password_is_closed_and_not_open(
 
 
 def test_a_provider_without_a_key_is_not_called(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    camera = Camera(make_house(GEMINI_API_KEY=None).url)
+    camera = Camera(make_service(GEMINI_API_KEY=None).url)
 
     assert_refused(camera.shoot(), 503, "not_configured")
 
@@ -125,7 +125,7 @@ def test_settings_that_do_not_fit_the_operation_are_not_sent(
 
 
 def test_too_many_wrong_passwords_shut_out_that_address_from_that_slot(
-    camera: Camera, house: House, rows: Rows
+    camera: Camera, service: Service, rows: Rows
 ) -> None:
     wrong = [camera.shoot(b"x", password=WRONG) for _ in range(INGEST.tries - 1)]
     assert {answer.status_code for answer in wrong} == {401}
@@ -180,7 +180,7 @@ def test_a_disabled_slot_is_refused_before_the_body(
 def test_an_unknown_slot_is_refused_before_the_body(
     camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, unknown: str
 ) -> None:
-    quoted = str(httpx.URL(f"http://house/{unknown}").raw_path, "ascii").lstrip("/")
+    quoted = str(httpx.URL(f"http://service/{unknown}").raw_path, "ascii").lstrip("/")
 
     assert_refused_unsent(asked_before_sending(camera, quoted), 404, "slot_not_found")
     assert_refused(camera.shoot(slot=unknown), 404, "slot_not_found")
@@ -225,10 +225,10 @@ def test_a_full_slot_leaves_the_others_alone(camera: Camera, slot: Slot, sandbox
 
 
 def test_two_processes_keep_the_limit_of_a_slot_together(
-    camera: Camera, make_house: MakeHouse, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, make_service: MakeService, slot: Slot, sandbox: Sandbox, rows: Rows
 ) -> None:
     slot("slot-001", max_in_flight=3)
-    cameras = [camera, Camera(make_house().url)] * 4
+    cameras = [camera, Camera(make_service().url)] * 4
     sandbox.dial(latency_s=1.5)
 
     with ThreadPoolExecutor() as threads:
@@ -260,10 +260,10 @@ def test_a_provider_takes_only_so_many_shots_of_all_slots(
     assert len(disk("results")) == len(sandbox.calls()) == 1
 
 
-def test_a_house_at_its_limit_refuses_before_the_body(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+def test_a_service_at_its_limit_refuses_before_the_body(
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    camera = Camera(make_house(MAX_IN_FLIGHT="1").url)
+    camera = Camera(make_service(MAX_IN_FLIGHT="1").url)
     sandbox.dial(latency_s=1.0)
 
     with ThreadPoolExecutor() as threads:
@@ -281,10 +281,10 @@ def test_a_house_at_its_limit_refuses_before_the_body(
     assert camera.shoot().status_code == 200, "its place was not given back"
 
 
-def test_a_house_refuses_more_bytes_than_it_can_spool_before_the_body(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+def test_a_service_refuses_more_bytes_than_it_can_spool_before_the_body(
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    camera = Camera(make_house(MAX_SPOOL_MB="1").url)
+    camera = Camera(make_service(MAX_SPOOL_MB="1").url)
 
     assert_refused_unsent(
         asked_before_sending(camera, photo=photos.jpeg() + bytes(1024**2)), 503, "overloaded"
@@ -294,10 +294,10 @@ def test_a_house_refuses_more_bytes_than_it_can_spool_before_the_body(
 
 
 def test_a_full_disk_refuses_before_the_body(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    house = make_house(ready=False, MIN_FREE_DISK_MB="9999999").wait_listening()
-    camera = Camera(house.url)
+    service = make_service(ready=False, MIN_FREE_DISK_MB="9999999").wait_listening()
+    camera = Camera(service.url)
 
     assert_refused_unsent(asked_before_sending(camera), 507, "storage_full")
     assert_refused(camera.shoot(), 507, "storage_full")

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from camera import Camera
-from conftest import MakeHouse
-from rig import ROOT, House, until
+from conftest import MakeService
+from rig import ROOT, Service, until
 
 from service.machines.metrics import HouseGauges
 from service.monitoring.checks import DatabaseSight, MediaSight
@@ -27,33 +27,33 @@ LABEL = re.compile(r'(\w+)="')
 SHOTS = 6
 
 
-def scrape(house: House, **headers: str) -> httpx.Response:
+def scrape(service: Service, **headers: str) -> httpx.Response:
     return httpx.get(
-        f"{house.url}/metrics",
+        f"{service.url}/metrics",
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         trust_env=False,
     )
 
 
-def samples(house: House, **headers: str) -> dict[str, float]:
+def samples(service: Service, **headers: str) -> dict[str, float]:
     """Every sample by its name with its labels."""
-    answer = scrape(house, **headers)
+    answer = scrape(service, **headers)
     assert answer.status_code == 200, answer.text
     lines = (line.rsplit(" ", 1) for line in answer.text.splitlines() if line[0] != "#")
     return {name: float(value) for name, value in lines}
 
 
 def test_it_tells_what_its_page_lists_and_nothing_else(
-    house: House, camera: Camera, slot: Slot
+    service: Service, camera: Camera, slot: Slot
 ) -> None:
     slot("slot-001", daily_limit=100)
     assert camera.shoot().status_code == 200
-    # The figures of the house are looked at every few seconds.
+    # The figures of the service are looked at every few seconds.
     limited = 'photoslot_slot_daily_limit{slot="slot-001"}'
-    until(lambda: samples(house).get(limited) == 100, "the limit is seen", 20)
-    until(lambda: 'provider_up{provider="gemini"}' in scrape(house).text, "Gemini was seen")
+    until(lambda: samples(service).get(limited) == 100, "the limit is seen", 20)
+    until(lambda: 'provider_up{provider="gemini"}' in scrape(service).text, "Gemini was seen")
 
-    text = scrape(house).text
+    text = scrape(service).text
     listed = {name: kind for name, kind, _ in ROW.findall((ROOT / "spec/metrics.md").read_text())}
     labels = {name: set(re.findall(r"`(\w+)`", cell)) for name, _, cell in ROW.findall(page())}
 
@@ -66,17 +66,17 @@ def page() -> str:
     return (ROOT / "spec" / "metrics.md").read_text()
 
 
-def test_the_house_tells_how_full_and_how_busy_it_is(
-    make_house: MakeHouse, slot: Slot, execute: Execute, rows: Rows
+def test_the_service_tells_how_full_and_how_busy_it_is(
+    make_service: MakeService, slot: Slot, execute: Execute, rows: Rows
 ) -> None:
     slot("slot-002", sync_response_seconds=20, max_in_flight=3)
     execute("insert into login_throttle values ('a', 9, now(), now() + interval '1 minute')")
-    house = make_house(MIN_FREE_DISK_MB="3")
-    assert Camera(house.url).shoot().status_code == 200
+    service = make_service(MIN_FREE_DISK_MB="3")
+    assert Camera(service.url).shoot().status_code == 200
     execute("update media_object set expires_at = now() - interval '1 hour'")
     [kept] = rows("select bytes from media_object")
 
-    seen = samples(house)
+    seen = samples(service)
 
     assert seen['photoslot_media_files{kind="result"}'] == 1
     assert seen['photoslot_media_bytes{kind="result"}'] == kept["bytes"]
@@ -94,11 +94,11 @@ def test_the_house_tells_how_full_and_how_busy_it_is(
 
 
 def test_what_does_not_answer_is_left_out() -> None:
-    house = HouseGauges(
+    service = HouseGauges(
         DatabaseSight("database_unavailable"), MediaSight("no_answer"), None, 1, {}, ()
     )
 
-    told = {family.name: [s.value for s in family.samples] for family in house.collect()}
+    told = {family.name: [s.value for s in family.samples] for family in service.collect()}
 
     assert (told["photoslot_database_up"], told["photoslot_media_up"]) == ([0.0], [0.0])
     assert not {"photoslot_disk_free_bytes", "photoslot_media_files"} & set(told)
@@ -109,61 +109,61 @@ def test_what_does_not_answer_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "x-real-ip", "forwarded", "via"])
-def test_a_proxy_on_this_host_is_not_this_host(house: House, header: str) -> None:
-    assert scrape(house).status_code == 200
+def test_a_proxy_on_this_host_is_not_this_host(service: Service, header: str) -> None:
+    assert scrape(service).status_code == 200
 
-    answer = scrape(house, **{header: "127.0.0.1"})
+    answer = scrape(service, **{header: "127.0.0.1"})
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (404, "not_found")
 
 
-def test_whoever_a_trusted_proxy_speaks_for_is_not_this_host(make_house: MakeHouse) -> None:
-    house = make_house(TRUSTED_PROXIES="127.0.0.1")
+def test_whoever_a_trusted_proxy_speaks_for_is_not_this_host(make_service: MakeService) -> None:
+    service = make_service(TRUSTED_PROXIES="127.0.0.1")
 
-    assert scrape(house).status_code == 200
-    assert scrape(house, x_forwarded_for="192.0.2.7").status_code == 404
-    assert scrape(house, x_forwarded_for="127.0.0.1").status_code == 404
+    assert scrape(service).status_code == 200
+    assert scrape(service, x_forwarded_for="192.0.2.7").status_code == 404
+    assert scrape(service, x_forwarded_for="127.0.0.1").status_code == 404
 
 
-def test_another_host_is_refused(make_house: MakeHouse) -> None:
-    house = make_house(HOST="0.0.0.0")
+def test_another_host_is_refused(make_service: MakeService) -> None:
+    service = make_service(HOST="0.0.0.0")
     elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
     with httpx.Client(transport=elsewhere, trust_env=False) as client:
-        assert client.get(f"{house.url}/metrics").status_code == 404
-        health = client.get(f"{house.url}/healthz")
+        assert client.get(f"{service.url}/metrics").status_code == 404
+        health = client.get(f"{service.url}/healthz")
 
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
 
 
-def test_with_a_token_only_who_knows_it_may_ask(make_house: MakeHouse) -> None:
-    house = make_house(METRICS_TOKEN=TOKEN)
+def test_with_a_token_only_who_knows_it_may_ask(make_service: MakeService) -> None:
+    service = make_service(METRICS_TOKEN=TOKEN)
 
     for wrong in ({}, {"authorization": "Bearer guess"}, {"authorization": TOKEN}):
-        answer = scrape(house, **wrong)
+        answer = scrape(service, **wrong)
         assert (answer.status_code, answer.json()["failure_reason"]) == (401, "unauthorized")
-        health = httpx.get(f"{house.url}/healthz", headers=wrong, trust_env=False)
+        health = httpx.get(f"{service.url}/healthz", headers=wrong, trust_env=False)
         assert health.json() == {"status": "ok"}
     known = {"authorization": f"Bearer {TOKEN}"}
-    assert scrape(house, **known, x_forwarded_for="192.0.2.7").status_code == 200
-    assert "checks" in httpx.get(f"{house.url}/healthz", headers=known, trust_env=False).json()
-    assert TOKEN not in house.output
+    assert scrape(service, **known, x_forwarded_for="192.0.2.7").status_code == 200
+    assert "checks" in httpx.get(f"{service.url}/healthz", headers=known, trust_env=False).json()
+    assert TOKEN not in service.output
 
 
 # Several processes
 
 
 @pytest.mark.slow
-def test_every_process_tells_for_all_of_them(make_house: MakeHouse) -> None:
-    house = make_house(WEB_CONCURRENCY="2", DB_POOL_SIZE="3")
-    until(lambda: samples(house)["photoslot_db_max_connections"] == 6, "both processes serve", 30)
-    victim = house.workers[0]
+def test_every_process_tells_for_all_of_them(make_service: MakeService) -> None:
+    service = make_service(WEB_CONCURRENCY="2", DB_POOL_SIZE="3")
+    until(lambda: samples(service)["photoslot_db_max_connections"] == 6, "both processes serve", 30)
+    victim = service.workers[0]
     done = 'photoslot_shots_total{outcome="done",provider="gemini",slot="slot-001"}'
-    camera = Camera(house.url)
+    camera = Camera(service.url)
     answers = [camera.shoot() for _ in range(SHOTS)]
     assert [answer.status_code for answer in answers] == [200] * SHOTS
 
     # Each scrape is a connection of its own and reaches either of them.
-    seen = [samples(house) for _ in range(8)]
+    seen = [samples(service) for _ in range(8)]
 
     assert {one[done] for one in seen} == {SHOTS}
     assert {one["photoslot_added_seconds_count"] for one in seen} == {SHOTS}
@@ -171,6 +171,6 @@ def test_every_process_tells_for_all_of_them(make_house: MakeHouse) -> None:
     assert {one["photoslot_db_max_connections"] for one in seen} == {6}
 
     os.kill(victim, signal.SIGKILL)
-    until(lambda: len(set(house.workers) - {victim}) == 2, "another one took its place", 30)
-    until(lambda: samples(house)["photoslot_db_max_connections"] == 6, "the living are counted")
-    assert samples(house)[done] == SHOTS
+    until(lambda: len(set(service.workers) - {victim}) == 2, "another one took its place", 30)
+    until(lambda: samples(service)["photoslot_db_max_connections"] == 6, "the living are counted")
+    assert samples(service)[done] == SHOTS

@@ -9,7 +9,7 @@ import pytest
 from admin import Admin, signed_in
 from camera import Camera
 from PIL import Image
-from rig import House, Sandbox, until
+from rig import Sandbox, Service, until
 from test_provider_failures import (
     AUTH,
     BAD_RESPONSE,
@@ -76,8 +76,8 @@ MAYBE_BILLED = {
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -198,7 +198,7 @@ def test_a_failure_that_passes_is_survived(
 
 @pytest.mark.usefixtures("ordered")
 def test_what_openai_repeats_of_a_key_is_kept_nowhere(
-    camera: Camera, house: House, sandbox: Sandbox, rows: Rows
+    camera: Camera, service: Service, sandbox: Sandbox, rows: Rows
 ) -> None:
     sandbox.dial(["bad_key"], provider="openai")
 
@@ -206,7 +206,7 @@ def test_what_openai_repeats_of_a_key_is_kept_nowhere(
 
     [attempt] = rows("select attempts from job_history")[0]["attempts"]
     assert attempt["details"].startswith("HTTP 401 | invalid_api_key | req_")
-    for place in (str(rows("select * from job_history")), house.output, answer.text):
+    for place in (str(rows("select * from job_history")), service.output, answer.text):
         assert "sk-s" not in place
 
 

@@ -9,9 +9,9 @@ import httpx
 import photos
 import pytest
 from camera import Camera
-from conftest import MakeHouse
+from conftest import MakeService
 from PIL import Image, ImageChops, ImageOps, ImageStat
-from rig import House, Sandbox
+from rig import Sandbox, Service
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -70,15 +70,15 @@ def test_it_refuses_what_is_no_picture_of_a_camera(
 
 
 def test_a_flood_of_pixels_is_refused_by_its_header_alone(
-    camera: Camera, house: House, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, service: Service, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     camera.shoot(photos.cut(photos.png()))
-    before = start_of_peak(house)
+    before = start_of_peak(service)
 
     answer = camera.shoot(photos.png_flood())
 
     assert_refused(answer, 413, "image_too_large")
-    assert peak_bytes(house) - before < 5 * MEGABYTE
+    assert peak_bytes(service) - before < 5 * MEGABYTE
     assert [row["failure_reason"] for row in rows(f"{OUTCOMES} order by finished_at")] == [
         "invalid_image",
         "image_too_large",
@@ -87,8 +87,8 @@ def test_a_flood_of_pixels_is_refused_by_its_header_alone(
     assert sandbox.calls() == []
 
 
-def test_the_limit_of_pixels_is_exact(make_house: MakeHouse) -> None:
-    camera = Camera(make_house(MAX_IMAGE_MEGAPIXELS="2").url)
+def test_the_limit_of_pixels_is_exact(make_service: MakeService) -> None:
+    camera = Camera(make_service(MAX_IMAGE_MEGAPIXELS="2").url)
 
     assert camera.shoot(photos.jpeg(2000, 1000)).status_code == 200
     assert_refused(camera.shoot(photos.jpeg(2001, 1000)), 413, "image_too_large")
@@ -168,7 +168,7 @@ def test_a_photo_is_turned_upright_exactly_once(
     [photos.jpeg(gps=True), photos.heic(gps=True), photos.webp(orientation=photos.TURNED_LEFT)],
     ids=["jpeg", "heic", "webp"],
 )
-def test_nothing_but_pixels_leaves_the_house(
+def test_nothing_but_pixels_leaves_the_service(
     camera: Camera, sandbox: Sandbox, photo: bytes
 ) -> None:
     assert camera.shoot(photo).status_code == 200
@@ -287,15 +287,15 @@ def assert_failed_clean(reason: str, rows: Rows, disk: Disk) -> None:
     assert rows("select kind from media_object") == []
 
 
-def start_of_peak(house: House) -> int:
-    """Forget the peak of the house's memory; what it has now."""
-    Path(f"/proc/{house.pid}/clear_refs").write_text("5")
-    return house.memory_bytes
+def start_of_peak(service: Service) -> int:
+    """Forget the peak of the service's memory; what it has now."""
+    Path(f"/proc/{service.pid}/clear_refs").write_text("5")
+    return service.memory_bytes
 
 
-def peak_bytes(house: House) -> int:
-    """The most memory the house had since `start_of_peak`."""
-    lines = Path(f"/proc/{house.pid}/status").read_text().splitlines()
+def peak_bytes(service: Service) -> int:
+    """The most memory the service had since `start_of_peak`."""
+    lines = Path(f"/proc/{service.pid}/status").read_text().splitlines()
     [peak] = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     return int(peak) * 1024
 

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 from admin import Admin, signed_in
-from conftest import MakeHouse
+from conftest import MakeService
 from PIL import Image
-from rig import House, Sandbox, free_port, until
+from rig import Sandbox, Service, free_port, until
 
 from service.admin.preflight import clock_finding, disk_finding
 from service.pictures.sample_photo import sample_photo
@@ -23,13 +23,13 @@ Slot = Callable[..., None]
 Line = dict[str, Any]
 
 CLOSED_SECONDS = 2.0
-HOUSE_CHECKS = ["database", "clock", "disk", "public_url", "passwords", "window"]
+SERVICE_CHECKS = ["database", "clock", "disk", "public_url", "passwords", "window"]
 GIGABYTE = 1024**3
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -56,7 +56,7 @@ def found(lines: list[Line]) -> dict[str, Line]:
     return {line["subject"] or line["check"]: line for line in lines[1:-1]}
 
 
-def test_a_house_with_everything_is_ready(
+def test_a_service_with_everything_is_ready(
     admin: Admin, only: Callable[..., None], rows: Rows, sandbox: Sandbox
 ) -> None:
     only("slot-001", "slot-015")
@@ -65,7 +65,7 @@ def test_a_house_with_everything_is_ready(
 
     told = [(check["check"], check["subject"]) for check in plan["checks"]]
     assert told == [
-        *((name, None) for name in HOUSE_CHECKS),
+        *((name, None) for name in SERVICE_CHECKS),
         ("provider", "gemini"),
         *(("slot", name) for name in ("slot-001", "slot-015")),
     ]
@@ -94,7 +94,7 @@ def test_the_picture_of_a_test_shot_is_for_admins(admin: Admin, only: Callable[.
         path = f"/public/results/{job_id}{more}"
         assert admin.get(path).headers["content-type"] == mime
         for headers in ({}, {"authorization": "Bearer x"}):
-            answer = httpx.get(admin.house.url + path, headers=headers, trust_env=False)
+            answer = httpx.get(admin.service.url + path, headers=headers, trust_env=False)
             assert (answer.status_code, answer.json()["failure_reason"]) == (
                 404,
                 "result_not_found",
@@ -142,12 +142,12 @@ def test_without_shots_it_costs_nothing_and_finds_a_refused_key(
 
 
 def test_what_is_not_configured_is_red(
-    make_house: MakeHouse, only: Callable[..., None], slot: Slot
+    make_service: MakeService, only: Callable[..., None], slot: Slot
 ) -> None:
     only("slot-001")
     slot("slot-001", ingest_password_hash=None)
 
-    with signed_in(make_house(GEMINI_API_KEY=None)) as admin:
+    with signed_in(make_service(GEMINI_API_KEY=None)) as admin:
         lines = found(preflight(admin))
 
     red = {name: line["reason"] for name, line in lines.items() if line["status"] == "failed"}
@@ -159,7 +159,7 @@ def test_what_is_not_configured_is_red(
     assert lines["passwords"]["figures"] == {"slots": ["slot-001"]}
 
 
-def test_a_house_without_a_slot_is_not_ready(admin: Admin, only: Callable[..., None]) -> None:
+def test_a_service_without_a_slot_is_not_ready(admin: Admin, only: Callable[..., None]) -> None:
     only()
 
     lines = preflight(admin)
@@ -169,7 +169,7 @@ def test_a_house_without_a_slot_is_not_ready(admin: Admin, only: Callable[..., N
 
 
 def test_a_public_address_that_leads_nowhere_or_elsewhere_is_red(
-    make_house: MakeHouse, only: Callable[..., None], sandbox: Sandbox
+    make_service: MakeService, only: Callable[..., None], sandbox: Sandbox
 ) -> None:
     only("slot-001")
     nowhere = f"http://127.0.0.1:{free_port()}"
@@ -178,14 +178,14 @@ def test_a_public_address_that_leads_nowhere_or_elsewhere_is_red(
         (nowhere, "public_url_unreachable"),
         (sandbox.url, "public_url_leads_elsewhere"),
     ):
-        with signed_in(make_house(PUBLIC_BASE_URL=address)) as admin:
+        with signed_in(make_service(PUBLIC_BASE_URL=address)) as admin:
             line = found(preflight(admin, shots=False))["public_url"]
         assert (line["status"], line["reason"]) == ("failed", reason)
         assert line["figures"]["url"] == address
 
 
 def test_each_preflight_finds_its_own_way_to_the_public_address(
-    admin: Admin, house: House, only: Callable[..., None]
+    admin: Admin, service: Service, only: Callable[..., None]
 ) -> None:
     """A connection kept from the last time would prove nothing about a guest who comes now."""
     only("slot-001")
@@ -193,15 +193,15 @@ def test_each_preflight_finds_its_own_way_to_the_public_address(
     assert found(preflight(admin, shots=False))["public_url"]["reason"] == "public_url_is_local"
 
     def to_itself() -> list[Any]:
-        sockets = psutil.Process(house.pid).net_connections(kind="tcp")
-        return [one for one in sockets if one.raddr and one.raddr.port == house.port]
+        sockets = psutil.Process(service.pid).net_connections(kind="tcp")
+        return [one for one in sockets if one.raddr and one.raddr.port == service.port]
 
     until(lambda: not to_itself(), "its connection to itself is closed", CLOSED_SECONDS)
 
 
-def test_a_house_proves_itself_only_to_who_asks_properly(house: House) -> None:
+def test_a_service_proves_itself_only_to_who_asks_properly(service: Service) -> None:
     for nonce in ("0" * 31, "0" * 33, "%00"):
-        answer = httpx.get(f"{house.url}/public/proof/{nonce}", trust_env=False)
+        answer = httpx.get(f"{service.url}/public/proof/{nonce}", trust_env=False)
         assert answer.status_code == 404
 
 
@@ -210,7 +210,7 @@ def test_when_who_asked_has_left_no_further_shot_begins(
 ) -> None:
     sandbox.dial(latency_s=0.5)
     headers = {"authorization": f"Bearer {admin.token}"}
-    url = f"{admin.house.url}/api/preflight"
+    url = f"{admin.service.url}/api/preflight"
     with httpx.stream("POST", url, json={}, headers=headers, trust_env=False) as answer:
         next(answer.iter_lines())
         until(lambda: len(sandbox.calls(action="generate")) == 4, "four shots run at once")

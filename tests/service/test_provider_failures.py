@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from camera import Camera, Wire
-from conftest import MakeHouse
-from rig import House, Sandbox, free_port, until
+from conftest import MakeService
+from rig import Sandbox, Service, free_port, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -160,7 +160,7 @@ def test_the_row_says_whether_the_call_may_be_billed(
 
 @pytest.mark.parametrize("outcome", ["huge", "gzip_bomb"])
 def test_an_endless_answer_is_cut_off(
-    camera: Camera, house: House, sandbox: Sandbox, outcome: str
+    camera: Camera, service: Service, sandbox: Sandbox, outcome: str
 ) -> None:
     sandbox.dial([outcome])
 
@@ -170,12 +170,12 @@ def test_an_endless_answer_is_cut_off(
 
 
 def test_a_provider_that_nobody_reaches_is_unavailable_at_once(
-    make_house: MakeHouse, rows: Rows, disk: Disk
+    make_service: MakeService, rows: Rows, disk: Disk
 ) -> None:
-    house = make_house(GEMINI_BASE_URL=f"http://127.0.0.1:{free_port()}")
+    service = make_service(GEMINI_BASE_URL=f"http://127.0.0.1:{free_port()}")
     started = time.monotonic()
 
-    answer = Camera(house.url).shoot()
+    answer = Camera(service.url).shoot()
 
     assert time.monotonic() - started < 5
     assert_refused(answer, *UNAVAILABLE)
@@ -219,7 +219,7 @@ def test_the_window_bounds_every_call_however_slow(
         assert row["finished_at"] < row["deadline_at"]
         [attempt] = row["attempts"]
         assert (attempt["outcome"], attempt["maybe_billed"]) == ("provider_timeout", True)
-    # The pause of 2 s, less the moment in which a busy house came to look at the request.
+    # The pause of 2 s, less the moment in which a busy service came to look at the request.
     assert stored[3]["upload_ms"] >= 1900
     assert disk("temp") == []
     assert disk("results") == [row["path"] for row in rows("select path from media_object")]
@@ -234,7 +234,7 @@ def test_the_window_bounds_every_call_however_slow(
 @pytest.mark.parametrize("leave", [Wire.close, Wire.reset], ids=["closed", "reset"])
 def test_a_device_that_leaves_while_the_provider_works_gets_its_picture_kept(
     camera: Camera,
-    house: House,
+    service: Service,
     sandbox: Sandbox,
     rows: Rows,
     disk: Disk,
@@ -249,9 +249,9 @@ def test_a_device_that_leaves_while_the_provider_works_gets_its_picture_kept(
     assert (len(disk("results")), disk("temp")) == (1, [])
     assert len(sandbox.calls()) == 1
     assert not sandbox.calls()[0]["client_disconnected"]
-    shown = httpx.get(f"{house.url}/public/results/{row['id']}", trust_env=False)
-    assert shown.content == (house.media_root / disk("results")[0]).read_bytes()
-    line = house.wait_log("shot", job_id=str(row["id"]))
+    shown = httpx.get(f"{service.url}/public/results/{row['id']}", trust_env=False)
+    assert shown.content == (service.media_root / disk("results")[0]).read_bytes()
+    line = service.wait_log("shot", job_id=str(row["id"]))
     assert line["delivered"] is False
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import photos
 import pytest
-from conftest import MakeHouse
-from rig import SIGNING_KEY, House
+from conftest import MakeService
+from rig import SIGNING_KEY, Service
 
 from service.crypto import sign_link
 from service.shots.provider_links import SALT
@@ -18,15 +18,15 @@ NEW_KEY = "another signing key that only the tests have: 53 bytes"
 
 
 @pytest.fixture
-def photo(house: House) -> Path:
+def photo(service: Service) -> Path:
     """What lies on the bench of a running shot."""
-    path = house.media_root / "temp" / "0f2c1a63-9d4b-4f2e-8c55-6a8f1c0d7e21.77.photo"
+    path = service.media_root / "temp" / "0f2c1a63-9d4b-4f2e-8c55-6a8f1c0d7e21.77.photo"
     path.write_bytes(photos.jpeg())
     return path
 
 
 @pytest.fixture
-def signed(house: House, photo: Path) -> Signed:
+def signed(service: Service, photo: Path) -> Signed:
     """`signed()` is the link of the photo; what is given differs from a good one."""
 
     def link(
@@ -38,7 +38,7 @@ def signed(house: House, photo: Path) -> Signed:
     ) -> str:
         ends = datetime.now(UTC) + timedelta(seconds=seconds)
         content = [f"temp/{photo.name}", mime, int(ends.timestamp())]
-        return f"{house.url}/public/media/{sign_link([key], salt, content)}/{name}"
+        return f"{service.url}/public/media/{sign_link([key], salt, content)}/{name}"
 
     return link
 
@@ -98,7 +98,7 @@ def assert_over(answer: httpx.Response) -> None:
     [{"key": "k" * 40}, {"salt": "photoslot.share"}, {"name": "picture.png"}, {"name": "x.jpg"}],
     ids=["a stranger's key", "a link of another kind", "another type", "another name"],
 )
-def test_what_this_house_did_not_sign_is_not_there(signed: Signed, other: dict[str, str]) -> None:
+def test_what_this_service_did_not_sign_is_not_there(signed: Signed, other: dict[str, str]) -> None:
     answer = fetch(signed(**other))
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (404, "not_found")
@@ -114,20 +114,20 @@ def test_a_changed_link_is_not_there(signed: Signed) -> None:
 
 
 def test_every_process_serves_it_also_after_a_change_of_keys(
-    make_house: MakeHouse, signed: Signed, photo: Path, house: House
+    make_service: MakeService, signed: Signed, photo: Path, service: Service
 ) -> None:
-    other = make_house(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
+    other = make_service(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
     photo.write_bytes(data := photos.jpeg())
 
-    assert fetch(signed().replace(house.url, other.url)).content == data
-    assert fetch(signed(key=NEW_KEY).replace(house.url, other.url)).content == data
+    assert fetch(signed().replace(service.url, other.url)).content == data
+    assert fetch(signed(key=NEW_KEY).replace(service.url, other.url)).content == data
     assert fetch(signed(key=NEW_KEY)).status_code == 404
 
 
-def test_a_link_is_not_written_into_the_log(house: House, signed: Signed) -> None:
+def test_a_link_is_not_written_into_the_log(service: Service, signed: Signed) -> None:
     fetch(url := signed())
 
-    line = house.wait_log("request", path="/public/media/", status=200)
+    line = service.wait_log("request", path="/public/media/", status=200)
     token = url.split("/")[-2]
     assert token not in str(line)
-    assert all(token not in str(line) for line in house.log)
+    assert all(token not in str(line) for line in service.log)

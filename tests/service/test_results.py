@@ -12,9 +12,9 @@ import photos
 import psycopg
 import pytest
 from camera import Camera, breeze_fields
-from conftest import MakeHouse
+from conftest import MakeService
 from PIL import Image
-from rig import SIGNING_KEY, House, Sandbox, spelt, until
+from rig import SIGNING_KEY, Sandbox, Service, spelt, until
 from tables import Tables
 
 from service.pictures.qr import qr_code
@@ -35,7 +35,7 @@ WAITS_FOR_A_LOCK = """
 class Guest:
     """Somebody with the link of a picture."""
 
-    house_url: str
+    service_url: str
     job_id: str
     picture: bytes
 
@@ -43,22 +43,22 @@ class Guest:
         """Ask for the picture; `more` goes behind its address, headers have `_` for `-`."""
         return httpx.request(
             method,
-            f"{self.house_url}/public/results/{self.job_id}{more}",
+            f"{self.service_url}/public/results/{self.job_id}{more}",
             headers={name.replace("_", "-"): value for name, value in headers.items()},
             trust_env=False,
         )
 
     def job(self) -> httpx.Response:
         """Ask how the job stands."""
-        return httpx.get(f"{self.house_url}/api/jobs/{self.job_id}", trust_env=False)
+        return httpx.get(f"{self.service_url}/api/jobs/{self.job_id}", trust_env=False)
 
 
 @pytest.fixture
-def guest(camera: Camera, house: House) -> Guest:
+def guest(camera: Camera, service: Service) -> Guest:
     """Somebody with the link of a picture that was just made."""
     answer = camera.shoot(photos.jpeg(900, 600))
     assert answer.status_code == 200, answer.text
-    return Guest(house.url, answer.headers["x-job-id"], answer.content)
+    return Guest(service.url, answer.headers["x-job-id"], answer.content)
 
 
 def test_the_link_of_an_answer_shows_the_same_picture(camera: Camera) -> None:
@@ -75,12 +75,12 @@ def test_the_link_of_an_answer_shows_the_same_picture(camera: Camera) -> None:
 
 @pytest.mark.parametrize(("outcome", "mime"), [("png", "image/png"), ("webp", "image/webp")])
 def test_a_picture_is_shown_with_its_own_type(
-    camera: Camera, house: House, sandbox: Sandbox, outcome: str, mime: str
+    camera: Camera, service: Service, sandbox: Sandbox, outcome: str, mime: str
 ) -> None:
     sandbox.dial([outcome])
     answer = camera.shoot()
 
-    shown = Guest(house.url, answer.headers["x-job-id"], answer.content).get()
+    shown = Guest(service.url, answer.headers["x-job-id"], answer.content).get()
 
     assert (shown.status_code, shown.headers["content-type"]) == (200, mime)
     assert shown.content == answer.content
@@ -159,9 +159,9 @@ def test_a_guest_who_has_the_picture_is_not_sent_it_again(guest: Guest) -> None:
     assert guest.get(if_none_match='"other"').status_code == 200
 
 
-def test_two_pictures_have_two_etags(guest: Guest, camera: Camera, house: House) -> None:
+def test_two_pictures_have_two_etags(guest: Guest, camera: Camera, service: Service) -> None:
     answer = camera.shoot(photos.jpeg(text="another"))
-    other = Guest(house.url, answer.headers["x-job-id"], answer.content)
+    other = Guest(service.url, answer.headers["x-job-id"], answer.content)
 
     etags = {one.get(more).headers["etag"] for one in (guest, other) for more in ("", "/preview")}
 
@@ -187,7 +187,7 @@ def test_a_picture_is_shown_or_downloaded_under_a_safe_name(guest: Guest) -> Non
 
 @pytest.mark.parametrize("more", ["", "?download=1", "/preview"])
 def test_a_picture_is_gone_from_the_second_it_expires(
-    guest: Guest, house: House, execute: Execute, disk: Disk, more: str
+    guest: Guest, service: Service, execute: Execute, disk: Disk, more: str
 ) -> None:
     etag = guest.get(more).headers["etag"]
     execute("update media_object set expires_at = now()")
@@ -198,12 +198,12 @@ def test_a_picture_is_gone_from_the_second_it_expires(
         assert answer.headers["x-failure-reason"] == "result_expired"
         assert answer.headers["cache-control"] == "no-store"
     assert_refused(guest.get(more), 410, "result_expired")
-    assert (house.media_root / disk("results")[0]).read_bytes() == guest.picture
+    assert (service.media_root / disk("results")[0]).read_bytes() == guest.picture
 
 
 @pytest.mark.parametrize("more", ["", "/preview"])
 def test_nothing_tells_an_unknown_job_from_one_without_a_public_picture(
-    camera: Camera, house: House, sandbox: Sandbox, rows: Rows, execute: Execute, more: str
+    camera: Camera, service: Service, sandbox: Sandbox, rows: Rows, execute: Execute, more: str
 ) -> None:
     sandbox.dial(["400", "ok", "ok"], latency_s=0.0)
     failed = camera.shoot().headers["x-job-id"]
@@ -216,7 +216,7 @@ def test_nothing_tells_an_unknown_job_from_one_without_a_public_picture(
         pending = until(lambda: rows("select id from job_history where status = 'pending'"), "one")
         known = [failed, test, str(pending[0]["id"])]
         unknown = [str(uuid4()), test.upper(), "{" + test + "}", "0", f"{test}.jpg", "%00"]
-        answers = [Guest(house.url, job_id, b"").get(more) for job_id in (*known, *unknown)]
+        answers = [Guest(service.url, job_id, b"").get(more) for job_id in (*known, *unknown)]
         assert not running.done()
 
     assert running.result().status_code == 200
@@ -232,9 +232,9 @@ VARYING = ("date", "x-request-id")
 
 
 def test_a_picture_deleted_by_hand_is_gone_and_its_row_says_so(
-    guest: Guest, house: House, rows: Rows, disk: Disk
+    guest: Guest, service: Service, rows: Rows, disk: Disk
 ) -> None:
-    (house.media_root / disk("results")[0]).unlink()
+    (service.media_root / disk("results")[0]).unlink()
 
     for _ in range(2):
         assert_refused(guest.get(), 410, "result_expired")
@@ -257,17 +257,17 @@ def test_a_preview_is_a_small_webp(guest: Guest) -> None:
     assert len(answer.content) < len(guest.picture) / 3
 
 
-def test_a_preview_is_made_once(guest: Guest, house: House, rows: Rows, disk: Disk) -> None:
+def test_a_preview_is_made_once(guest: Guest, service: Service, rows: Rows, disk: Disk) -> None:
     first = guest.get("/preview")
     [path] = disk("previews")
-    made_at = (house.media_root / path).stat().st_mtime_ns
+    made_at = (service.media_root / path).stat().st_mtime_ns
 
     again = guest.get("/preview")
 
     assert again.content == first.content
     assert again.headers["etag"] == first.headers["etag"]
     assert disk("previews") == [path]
-    assert (house.media_root / path).stat().st_mtime_ns == made_at
+    assert (service.media_root / path).stat().st_mtime_ns == made_at
     kinds = rows("select kind, mime, width from media_object order by kind")
     assert kinds[0] == {"kind": "preview", "mime": "image/webp", "width": 480}
     assert [row["kind"] for row in kinds] == ["preview", "result"]
@@ -285,9 +285,11 @@ def test_many_first_guests_get_the_same_preview(guest: Guest, rows: Rows, disk: 
     assert rows("select count(*) from media_object where kind = 'preview'") == [{"count": 1}]
 
 
-def test_a_preview_deleted_by_hand_is_made_again(guest: Guest, house: House, disk: Disk) -> None:
+def test_a_preview_deleted_by_hand_is_made_again(
+    guest: Guest, service: Service, disk: Disk
+) -> None:
     first = guest.get("/preview")
-    (house.media_root / disk("previews")[0]).unlink()
+    (service.media_root / disk("previews")[0]).unlink()
 
     again = guest.get("/preview")
 
@@ -318,7 +320,7 @@ def test_a_done_job_tells_where_its_picture_is(guest: Guest, rows: Rows) -> None
         "deadline_at": spelt(job["deadline_at"]),
         "finished_at": spelt(job["finished_at"]),
         "total_ms": job["total_ms"],
-        "result_url": f"{guest.house_url}/public/results/{guest.job_id}",
+        "result_url": f"{guest.service_url}/public/results/{guest.job_id}",
         "result_mime": "image/jpeg",
         "result_width": kept["width"],
         "result_height": kept["height"],
@@ -335,9 +337,9 @@ def test_an_expired_job_tells_no_address(guest: Guest, execute: Execute) -> None
     assert told["expires_at"] is not None
 
 
-def test_a_failed_job_tells_its_reason(camera: Camera, house: House, sandbox: Sandbox) -> None:
+def test_a_failed_job_tells_its_reason(camera: Camera, service: Service, sandbox: Sandbox) -> None:
     sandbox.dial(["content_blocked"])
-    failed = Guest(house.url, camera.shoot().headers["x-job-id"], b"")
+    failed = Guest(service.url, camera.shoot().headers["x-job-id"], b"")
 
     told = failed.job().json()
 
@@ -347,13 +349,13 @@ def test_a_failed_job_tells_its_reason(camera: Camera, house: House, sandbox: Sa
 
 
 def test_a_pending_job_tells_its_deadline(
-    camera: Camera, house: House, sandbox: Sandbox, rows: Rows
+    camera: Camera, service: Service, sandbox: Sandbox, rows: Rows
 ) -> None:
     sandbox.dial(latency_s=1.0)
     with ThreadPoolExecutor() as threads:
         threads.submit(camera.shoot)
         pending = until(lambda: rows("select id from job_history where status = 'pending'"), "one")
-        told = Guest(house.url, str(pending[0]["id"]), b"").job().json()
+        told = Guest(service.url, str(pending[0]["id"]), b"").job().json()
 
     assert told["status"] == "pending"
     assert told["deadline_at"] > told["created_at"]
@@ -361,17 +363,17 @@ def test_a_pending_job_tells_its_deadline(
 
 
 @pytest.mark.parametrize("job_id", ["0", "%00", "0b9f6b1c-5d1e-4f6a-9a57-3a0f6c1f2d3e"])
-def test_an_unknown_job_is_not_found(house: House, job_id: str) -> None:
-    assert_refused(Guest(house.url, job_id, b"").job(), 404, "job_not_found")
+def test_an_unknown_job_is_not_found(service: Service, job_id: str) -> None:
+    assert_refused(Guest(service.url, job_id, b"").job(), 404, "job_not_found")
 
 
 def delete(url: str, job_id: str, key: str | None) -> httpx.Response:
-    """Ask the house at `url` to delete a picture."""
+    """Ask the service at `url` to delete a picture."""
     headers = {} if key is None else {"x-delete-key": key.encode()}
     return httpx.delete(f"{url}/public/results/{job_id}", headers=headers, trust_env=False)
 
 
-def test_an_answer_has_the_page_of_its_guest(camera: Camera, house: House) -> None:
+def test_an_answer_has_the_page_of_its_guest(camera: Camera, service: Service) -> None:
     plain = camera.shoot()
     told = camera.shoot(headers={"accept": "application/json"})
 
@@ -380,17 +382,17 @@ def test_an_answer_has_the_page_of_its_guest(camera: Camera, house: House) -> No
         (told, told.json()["page_url"]),
     ):
         address, _, key = page.partition("#")
-        assert address == f"{house.url}/r/{answer.headers['x-job-id']}"
+        assert address == f"{service.url}/r/{answer.headers['x-job-id']}"
         assert len(key) == 43
     assert told.headers["x-page-url"] == told.json()["page_url"]
 
 
 def test_a_guest_deletes_the_picture_while_another_views_it(
-    camera: Camera, house: House, execute: Execute, rows: Rows, disk: Disk
+    camera: Camera, service: Service, execute: Execute, rows: Rows, disk: Disk
 ) -> None:
     answer = camera.shoot()
     job_id, key = owned(answer)
-    guest = Guest(house.url, job_id, answer.content)
+    guest = Guest(service.url, job_id, answer.content)
     assert guest.get("/preview").status_code == 200
     execute(
         "update job_history set failure_details = 'words', attempts = "
@@ -399,13 +401,13 @@ def test_a_guest_deletes_the_picture_while_another_views_it(
     )
     [before] = rows("select * from job_history where id = %s", job_id)
 
-    with httpx.stream("GET", f"{house.url}/public/results/{job_id}", trust_env=False) as viewer:
-        assert delete(house.url, job_id, key).status_code == 204
+    with httpx.stream("GET", f"{service.url}/public/results/{job_id}", trust_env=False) as viewer:
+        assert delete(service.url, job_id, key).status_code == 204
         assert viewer.read() == answer.content
 
     for more in ("", "/preview", "/qr"):
         assert_refused(guest.get(more), 410, "result_expired")
-    assert_refused(delete(house.url, job_id, key), 410, "result_expired")
+    assert_refused(delete(service.url, job_id, key), 410, "result_expired")
     assert guest.job().json()["result_url"] is None
     assert disk("temp", "results", "previews") == []
     [after] = rows("select * from job_history where id = %s", job_id)
@@ -420,7 +422,7 @@ def test_a_guest_deletes_the_picture_while_another_views_it(
     ]
     [entry] = rows("select actor, target, details from audit_log where action = 'result.delete'")
     assert entry == {"actor": "guest", "target": job_id, "details": {}}
-    assert key not in house.output
+    assert key not in service.output
 
 
 def owned(answer: httpx.Response) -> tuple[str, str]:
@@ -429,52 +431,52 @@ def owned(answer: httpx.Response) -> tuple[str, str]:
     return answer.headers["x-job-id"], answer.headers["x-page-url"].partition("#")[2]
 
 
-def test_only_its_own_key_deletes_a_picture(camera: Camera, house: House) -> None:
+def test_only_its_own_key_deletes_a_picture(camera: Camera, service: Service) -> None:
     (job_id, key), (_, other) = (owned(camera.shoot()) for _ in range(2))
 
     for wrong in (None, "", other, key[:-1], key[::-1], key + "A", "%00", "é"):
-        assert_refused(delete(house.url, job_id, wrong), 403, "delete_key_invalid")
+        assert_refused(delete(service.url, job_id, wrong), 403, "delete_key_invalid")
         if wrong is not None:
             shown = httpx.get(
-                f"{house.url}/public/results/{job_id}/qr",
+                f"{service.url}/public/results/{job_id}/qr",
                 headers={"x-delete-key": wrong.encode()},
                 trust_env=False,
             )
             assert_refused(shown, 403, "delete_key_invalid")
 
-    assert Guest(house.url, job_id, b"").get().status_code == 200
-    assert delete(house.url, job_id, key).status_code == 204
+    assert Guest(service.url, job_id, b"").get().status_code == 200
+    assert delete(service.url, job_id, key).status_code == 204
 
 
 def test_a_delete_key_survives_a_new_signing_key_while_the_old_one_is_kept(
-    camera: Camera, make_house: MakeHouse
+    camera: Camera, make_service: MakeService
 ) -> None:
     job_id, key = owned(camera.shoot())
-    only_new = make_house(JWT_SIGNING_KEY=NEW_KEY)
-    both = make_house(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
+    only_new = make_service(JWT_SIGNING_KEY=NEW_KEY)
+    both = make_service(JWT_SIGNING_KEY=f"{NEW_KEY},{SIGNING_KEY}")
 
     assert_refused(delete(only_new.url, job_id, key), 403, "delete_key_invalid")
     assert delete(both.url, job_id, key).status_code == 204
 
 
 def test_an_expired_picture_cannot_be_deleted(
-    camera: Camera, house: House, execute: Execute
+    camera: Camera, service: Service, execute: Execute
 ) -> None:
     job_id, key = owned(camera.shoot())
 
     execute("update media_object set expires_at = now() where job_id = %s", job_id)
 
-    assert_refused(delete(house.url, job_id, key), 410, "result_expired")
+    assert_refused(delete(service.url, job_id, key), 410, "result_expired")
     for nobody in ("x", job_id.upper()):
-        assert_refused(delete(house.url, nobody, key), 404, "result_not_found")
+        assert_refused(delete(service.url, nobody, key), 404, "result_not_found")
 
 
 def test_a_retry_of_a_deleted_shot_is_a_new_order(
-    camera: Camera, house: House, sandbox: Sandbox
+    camera: Camera, service: Service, sandbox: Sandbox
 ) -> None:
     fields = breeze_fields(photos.jpeg())
     job_id, key = owned(camera.shoot(fields=fields))
-    assert delete(house.url, job_id, key).status_code == 204
+    assert delete(service.url, job_id, key).status_code == 204
 
     again = camera.shoot(fields=fields)
 
@@ -484,10 +486,10 @@ def test_a_retry_of_a_deleted_shot_is_a_new_order(
 
 
 def test_a_preview_made_while_its_picture_is_deleted_is_not_kept(
-    camera: Camera, house: House, tables: Tables, disk: Disk
+    camera: Camera, service: Service, tables: Tables, disk: Disk
 ) -> None:
     job_id, _ = owned(camera.shoot())
-    guest = Guest(house.url, job_id, b"")
+    guest = Guest(service.url, job_id, b"")
 
     with ThreadPoolExecutor(1) as pool, psycopg.connect(tables.url) as deleter:
         deleter.execute("update media_object set cleaned_at = now() where job_id = %s", [job_id])
@@ -500,20 +502,20 @@ def test_a_preview_made_while_its_picture_is_deleted_is_not_kept(
     assert disk("previews") == []
 
 
-def test_the_code_of_a_picture_leads_to_its_page(camera: Camera, house: House) -> None:
+def test_the_code_of_a_picture_leads_to_its_page(camera: Camera, service: Service) -> None:
     answer = camera.shoot()
     job_id, key = owned(answer)
-    guest = Guest(house.url, job_id, answer.content)
+    guest = Guest(service.url, job_id, answer.content)
 
     shared, own = guest.get("/qr"), guest.get("/qr", x_delete_key=key)
 
     assert shared.headers["content-type"] == own.headers["content-type"] == "image/svg+xml"
-    assert shared.content == qr_code(f"{house.url}/r/{job_id}")
+    assert shared.content == qr_code(f"{service.url}/r/{job_id}")
     assert own.content == qr_code(answer.headers["x-page-url"])
     for shown in (shared, own):
         assert shown.headers["content-security-policy"] == "default-src 'none'; sandbox"
         assert shown.headers["cache-control"] == "no-store"
-    assert_refused(Guest(house.url, str(uuid4()), b"").get("/qr"), 404, "result_not_found")
+    assert_refused(Guest(service.url, str(uuid4()), b"").get("/qr"), 404, "result_not_found")
 
 
 def assert_refused(answer: httpx.Response, status: int, reason: str) -> None:

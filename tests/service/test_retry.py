@@ -8,8 +8,8 @@ import httpx
 import photos
 import pytest
 from camera import Camera, breeze_fields
-from conftest import MakeHouse
-from rig import House, Sandbox, until
+from conftest import MakeService
+from rig import Sandbox, Service, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -71,9 +71,9 @@ def test_of_many_at_once_only_one_is_paid_for(
 
 
 def test_a_retry_at_another_process_waits_for_the_first_one(
-    camera: Camera, make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    elsewhere = Camera(make_house().url)
+    elsewhere = Camera(make_service().url)
     sandbox.dial(latency_s=1.0)
 
     first, again = overlapping(camera, elsewhere, sandbox)
@@ -84,9 +84,9 @@ def test_a_retry_at_another_process_waits_for_the_first_one(
 
 
 def test_both_processes_at_once_pay_only_once(
-    camera: Camera, make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    cameras = [camera, Camera(make_house().url)] * 3
+    cameras = [camera, Camera(make_service().url)] * 3
     sandbox.dial(latency_s=0.5)
 
     with ThreadPoolExecutor() as threads:
@@ -288,24 +288,24 @@ def test_a_camera_that_hung_up_gets_its_picture_at_the_retry(
 
 
 def test_a_picture_is_replayed_after_a_restart(
-    make_house: MakeHouse, sandbox: Sandbox, rows: Rows, disk: Disk
+    make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
-    house = make_house()
-    first = Camera(house.url).shoot(PHOTO, fields=FIELDS)
-    house.stop()
+    service = make_service()
+    first = Camera(service.url).shoot(PHOTO, fields=FIELDS)
+    service.stop()
 
-    again = Camera(make_house().url).shoot(PHOTO, fields=FIELDS)
+    again = Camera(make_service().url).shoot(PHOTO, fields=FIELDS)
 
     assert_replays(again, first)
     assert_one_picture_was_made(sandbox, rows, disk)
 
 
 def test_a_picture_deleted_by_hand_is_ordered_anew(
-    camera: Camera, house: House, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, service: Service, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     first = camera.shoot(PHOTO, fields=FIELDS)
     [path] = disk("results")
-    (house.media_root / path).unlink()
+    (service.media_root / path).unlink()
 
     again = camera.shoot(PHOTO, fields=FIELDS)
 
@@ -330,14 +330,14 @@ def test_a_picture_whose_time_is_over_is_ordered_anew(
     assert_made_anew(again, sandbox, rows, disk)
 
 
-def test_a_replay_is_counted_as_one(camera: Camera, house: House) -> None:
+def test_a_replay_is_counted_as_one(camera: Camera, service: Service) -> None:
     camera.shoot(PHOTO, fields=FIELDS)
-    before = replays(house)
+    before = replays(service)
 
     again = camera.shoot(PHOTO, fields=FIELDS)
 
-    assert replays(house) - before == 1
-    line = house.wait_log("shot", request_id=again.headers["x-request-id"])
+    assert replays(service) - before == 1
+    line = service.wait_log("shot", request_id=again.headers["x-request-id"])
     assert line["job_id"] == again.headers["x-job-id"]
     assert line["attempts"] == 0
 
@@ -356,9 +356,9 @@ def wait_for_calls(sandbox: Sandbox, count: int) -> None:
     until(lambda: len(sandbox.calls()) >= count, f"{count} provider calls")
 
 
-def replays(house: House) -> float:
-    """How many replays the house has counted."""
-    lines = httpx.get(f"{house.url}/metrics", trust_env=False).text.splitlines()
+def replays(service: Service) -> float:
+    """How many replays the service has counted."""
+    lines = httpx.get(f"{service.url}/metrics", trust_env=False).text.splitlines()
     [line] = [line for line in lines if line.startswith("photoslot_replays_total")]
     return float(line.split()[1])
 

@@ -17,7 +17,7 @@ from camera import PASSWORD, Camera
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from photos import jpeg
-from rig import ROOT, House
+from rig import ROOT, Service
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
@@ -58,11 +58,11 @@ def as_it_is(_context: schemathesis.SerializationContext, value: Any) -> bytes:
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
+def admin(service: Service) -> Iterator[Admin]:
     """An admin; provider keys that a test sets are gone after it."""
-    with signed_in(house) as admin:
+    with signed_in(service) as admin:
         yield admin
-    (secrets_dir(house) / KEYS_FILE).unlink(missing_ok=True)
+    (secrets_dir(service) / KEYS_FILE).unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def known(admin: Admin, camera: Camera) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_it_answers_as_documented(
-    name: str, house: House, admin: Admin, known: Mapping[str, str], execute: Callable[..., int]
+    name: str, service: Service, admin: Admin, known: Mapping[str, str], execute: Callable[..., int]
 ) -> None:
     operation = OPERATIONS[name]
     if name == "runPreflight":
@@ -112,7 +112,7 @@ def test_it_answers_as_documented(
                 "x-ingest-password": PASSWORD,
             }
             response = case.call(
-                base_url=house.url, session=session, headers=headers, timeout=ANSWER_SECONDS
+                base_url=service.url, session=session, headers=headers, timeout=ANSWER_SECONDS
             )
             assert response.status_code != 500, response.text
             case.validate_response(response, checks=CHECKS.get_by_names(WANTED))

@@ -1,4 +1,4 @@
-"""What admins change for the whole house while shots go on."""
+"""What admins change for the whole service while shots go on."""
 
 import json
 import os
@@ -11,8 +11,8 @@ import httpx
 import pytest
 from admin import ADMIN, Admin, secrets_dir, sign_in, signed_in
 from camera import PASSWORD, Camera
-from conftest import MakeHouse
-from rig import House, Sandbox, until
+from conftest import MakeService
+from rig import Sandbox, Service, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 
@@ -24,8 +24,8 @@ NEW_PASSWORD = "everybody's new one"
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -95,8 +95,10 @@ def test_one_providers_limit_leaves_the_others(admin: Admin) -> None:
     assert after["provider_max_in_flight"] == {"gemini": 3, "openai": 60, "turbotext": 8}
 
 
-def test_a_change_holds_at_once_in_every_process(make_house: MakeHouse, sandbox: Sandbox) -> None:
-    here, there = make_house(), make_house()
+def test_a_change_holds_at_once_in_every_process(
+    make_service: MakeService, sandbox: Sandbox
+) -> None:
+    here, there = make_service(), make_service()
     camera = Camera(there.url)
     with sign_in(here) as admin, Admin(there, admin.token) as same_admin:
         assert camera.shoot().status_code == 200
@@ -124,11 +126,11 @@ def test_an_ingest_password_opens_every_slot(admin: Admin, camera: Camera, rows:
     assert after["changes"]["ingest_password"]["updated_by"] == ADMIN
 
 
-def test_a_provider_key_is_in_force_at_once_everywhere(make_house: MakeHouse) -> None:
-    houses = make_house(), make_house(GEMINI_API_KEY=None)
-    cameras = [Camera(house.url) for house in houses]
+def test_a_provider_key_is_in_force_at_once_everywhere(make_service: MakeService) -> None:
+    services = make_service(), make_service(GEMINI_API_KEY=None)
+    cameras = [Camera(service.url) for service in services]
     assert [camera.shoot().status_code for camera in cameras] == [200, 503]
-    with sign_in(houses[0]) as admin:
+    with sign_in(services[0]) as admin:
         saved(admin, provider_keys={"gemini": BAD_KEY})
         reasons = [camera.shoot().json()["failure_reason"] for camera in cameras]
         assert reasons == ["provider_auth"] * 2
@@ -154,13 +156,13 @@ def test_a_running_call_keeps_its_key(admin: Admin, camera: Camera, sandbox: San
 
 
 def test_secrets_go_in_and_never_come_out(
-    admin: Admin, camera: Camera, house: House, rows: Rows
+    admin: Admin, camera: Camera, service: Service, rows: Rows
 ) -> None:
     answer = change(admin, provider_keys={"gemini": BAD_KEY}, ingest_password=NEW_PASSWORD)
     failed = camera.shoot(password=NEW_PASSWORD)
     job = admin.get(f"/api/jobs/{failed.headers['x-job-id']}")
     told = [answer, failed, job, *(admin.get(path) for path in (URL, "/api/providers"))]
-    told += [admin.get("/api/audit"), httpx.get(f"{house.url}/metrics", trust_env=False)]
+    told += [admin.get("/api/audit"), httpx.get(f"{service.url}/metrics", trust_env=False)]
     tables = [
         row["name"]
         for row in rows("select tablename as name from pg_tables" " where schemaname = 'public'")
@@ -172,13 +174,13 @@ def test_secrets_go_in_and_never_come_out(
     for secret in (BAD_KEY, NEW_PASSWORD):
         assert not [one.url for one in told if secret in one.text]
         assert secret not in kept
-        assert secret not in house.output
+        assert secret not in service.output
 
 
-def test_keys_lie_in_a_file_only_the_owner_may_read(admin: Admin, house: House) -> None:
+def test_keys_lie_in_a_file_only_the_owner_may_read(admin: Admin, service: Service) -> None:
     saved(admin, provider_keys={"gemini": GOOD_KEY, "openai": "another"})
 
-    path = secrets_dir(house) / "provider_keys.json"
+    path = secrets_dir(service) / "provider_keys.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text()) == {"gemini": GOOD_KEY, "openai": "another"}
     strangers = [p.name for p in path.parent.iterdir() if p.name.startswith(".provider_keys")]
@@ -249,7 +251,7 @@ def test_of_two_admins_at_once_one_is_refused(admin: Admin, rows: Rows) -> None:
     ],
 )
 def test_what_does_not_fit_changes_nothing(
-    admin: Admin, camera: Camera, house: House, fields: dict[str, object], path: str
+    admin: Admin, camera: Camera, service: Service, fields: dict[str, object], path: str
 ) -> None:
     before = read(admin)
     right = {"version": before["version"], "result_ttl_hours": 9}
@@ -263,7 +265,7 @@ def test_what_does_not_fit_changes_nothing(
     assert error["path"].split("[")[0].startswith(path)
     assert read(admin) == before
     assert camera.shoot(password=PASSWORD).status_code == 200
-    assert not (secrets_dir(house) / "provider_keys.json").exists()
+    assert not (secrets_dir(service) / "provider_keys.json").exists()
 
 
 def test_a_change_without_its_version_is_refused(admin: Admin) -> None:
@@ -273,10 +275,10 @@ def test_a_change_without_its_version_is_refused(admin: Admin) -> None:
 
 
 def test_when_the_key_cannot_be_written_nothing_changes(
-    admin: Admin, camera: Camera, house: House, rows: Rows
+    admin: Admin, camera: Camera, service: Service, rows: Rows
 ) -> None:
     before = read(admin)
-    in_the_way = secrets_dir(house) / ".provider_keys.json.lock"
+    in_the_way = secrets_dir(service) / ".provider_keys.json.lock"
     in_the_way.unlink(missing_ok=True)
     in_the_way.mkdir()
     try:
@@ -296,9 +298,9 @@ def test_when_the_key_cannot_be_written_nothing_changes(
 
 
 def test_a_damaged_key_file_is_told_and_not_guessed(
-    admin: Admin, camera: Camera, house: House
+    admin: Admin, camera: Camera, service: Service
 ) -> None:
-    path = secrets_dir(house) / "provider_keys.json"
+    path = secrets_dir(service) / "provider_keys.json"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     os.write(descriptor, b'{"gemini": ')
     os.close(descriptor)
@@ -321,8 +323,8 @@ def test_providers_describe_their_operations(admin: Admin) -> None:
     assert all(name in schema for name in ("prompt", "aspect_ratio", "maxLength", "image_size"))
 
 
-def test_a_provider_without_a_key_is_not_configured(make_house: MakeHouse) -> None:
-    with sign_in(make_house(GEMINI_API_KEY=None)) as admin:
+def test_a_provider_without_a_key_is_not_configured(make_service: MakeService) -> None:
+    with sign_in(make_service(GEMINI_API_KEY=None)) as admin:
         told = {one["name"]: one for one in admin.get("/api/providers").json()["providers"]}
         assert (told["gemini"]["configured"], told["gemini"]["key_source"]) == (False, None)
         saved(admin, provider_keys={"gemini": GOOD_KEY})

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from admin import ADMIN, Admin, sign_in, signed_in
 from camera import PASSWORD, Camera
-from conftest import MakeHouse
-from rig import House, Sandbox
+from conftest import MakeService
+from rig import Sandbox, Service
 from tables import Tables
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -37,14 +37,14 @@ FIELDS = {
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
 @pytest.fixture
-def colleague(house: House) -> Iterator[Admin]:
-    with signed_in(house, "igor") as admin:
+def colleague(service: Service) -> Iterator[Admin]:
+    with signed_in(service, "igor") as admin:
         yield admin
 
 
@@ -537,9 +537,9 @@ def test_two_restores_at_once_make_no_version_twice(admin: Admin, rows: Rows) ->
 
 
 def test_a_change_holds_at_the_next_shot_in_every_process(
-    make_house: MakeHouse, sandbox: Sandbox
+    make_service: MakeService, sandbox: Sandbox
 ) -> None:
-    here, there = make_house(), make_house()
+    here, there = make_service(), make_service()
     camera = Camera(there.url)
     assert camera.shoot().status_code == 200
     with sign_in(here) as admin:
@@ -551,7 +551,9 @@ def test_a_change_holds_at_the_next_shot_in_every_process(
         assert camera.shoot().json()["failure_reason"] == "slot_disabled"
 
 
-def test_a_slots_own_window_overrides_the_houses(admin: Admin, camera: Camera, rows: Rows) -> None:
+def test_a_slots_own_window_overrides_the_services(
+    admin: Admin, camera: Camera, rows: Rows
+) -> None:
     saved(admin, sync_response_seconds=20)
 
     camera.shoot()
@@ -572,7 +574,7 @@ def test_limits_hold_at_the_next_shot(admin: Admin, camera: Camera) -> None:
 
 
 def test_a_slots_own_password_lets_only_its_cameras_in(
-    admin: Admin, camera: Camera, house: House
+    admin: Admin, camera: Camera, service: Service
 ) -> None:
     after = saved(admin, ingest_password="its own password")
 
@@ -581,7 +583,7 @@ def test_a_slots_own_password_lets_only_its_cameras_in(
     assert camera.shoot(password="its own password").status_code == 200
     assert camera.shoot(slot="slot-002", password="its own password").status_code == 401
     assert camera.shoot(slot="slot-002", password=PASSWORD).status_code == 200
-    assert "its own password" not in house.output
+    assert "its own password" not in service.output
 
 
 def test_a_refused_change_leaves_the_password_alone(admin: Admin, camera: Camera) -> None:

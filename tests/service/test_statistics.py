@@ -12,9 +12,9 @@ import photos
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
-from conftest import MakeHouse
+from conftest import MakeService
 from psycopg.types.json import Jsonb
-from rig import House, Sandbox, spelt, until
+from rig import Sandbox, Service, spelt, until
 
 from service.queries import duration_of
 
@@ -28,8 +28,8 @@ STEP = 1.2
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -68,7 +68,7 @@ def figures(admin: Admin, path: str = "/api/stats", **params: Any) -> dict[str, 
 
 
 def counted(rows: Rows) -> dict[str, int]:
-    """What the trigger has counted of the whole house."""
+    """What the trigger has counted of the whole service."""
     [sums] = rows(
         "select coalesce(sum(done), 0)::integer as done,"
         " coalesce(sum(failed), 0)::integer as failed,"
@@ -91,7 +91,7 @@ def test_outcomes_and_their_shares_are_counted(admin: Admin, job: MakeJob) -> No
 
 
 @pytest.mark.parametrize("window", [HOUR, DAY])
-def test_a_house_without_shots_has_no_shares(admin: Admin, window: int) -> None:
+def test_a_service_without_shots_has_no_shares(admin: Admin, window: int) -> None:
     told = figures(admin, window=window)
 
     assert told["shots"] == 0
@@ -330,7 +330,7 @@ def test_shots_in_flight_are_those_inside_their_window(
 def test_storage_is_what_is_kept_now(admin: Admin, camera: Camera, execute: Execute) -> None:
     pictures = [camera.shoot() for _ in range(3)]
     first = pictures[0].headers["x-job-id"]
-    assert httpx.get(f"{admin.house.url}/public/results/{first}/preview", trust_env=False)
+    assert httpx.get(f"{admin.service.url}/public/results/{first}/preview", trust_env=False)
     gone = pictures[2].headers["x-job-id"]
     assert execute("update media_object set cleaned_at = now() where job_id = %s", gone) == 1
 
@@ -400,14 +400,14 @@ def test_a_shot_out_of_time_is_counted_once(
 
 
 def test_an_interrupted_shot_is_counted_once(
-    make_house: MakeHouse, job: MakeJob, rows: Rows
+    make_service: MakeService, job: MakeJob, rows: Rows
 ) -> None:
     long_ago = datetime.now(UTC) - timedelta(seconds=600)
     job(age=660, status="pending", finished_at=None, deadline_at=long_ago, worker=1, total_ms=None)
     assert counted(rows) == {"done": 0, "failed": 0, "timeout": 0}
 
     for _ in range(2):
-        make_house()
+        make_service()
 
     assert rows("select 1 from job_history where failure_reason = 'interrupted'")
     assert counted(rows) == {"done": 0, "failed": 1, "timeout": 0}

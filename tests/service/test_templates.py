@@ -12,7 +12,7 @@ import pytest
 from admin import ADMIN, Admin, signed_in
 from camera import Camera
 from PIL import Image
-from rig import House, Sandbox
+from rig import Sandbox, Service
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -23,8 +23,8 @@ NOWHERE = f"{URL}/00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -299,12 +299,12 @@ def test_templates_are_sent_in_the_slots_order(
 
 
 def test_a_template_whose_file_is_gone_is_told(
-    admin: Admin, camera: Camera, house: House, disk: Disk, sandbox: Sandbox
+    admin: Admin, camera: Camera, service: Service, disk: Disk, sandbox: Sandbox
 ) -> None:
     template_id = added(admin)
     use(admin, template_id)
     [path] = disk("templates")
-    (house.media_root / path).unlink()
+    (service.media_root / path).unlink()
 
     assert admin.get(f"{URL}/{template_id}").status_code == 404
     assert admin.get(f"{URL}/{template_id}/preview").status_code == 404
@@ -314,9 +314,11 @@ def test_a_template_whose_file_is_gone_is_told(
     assert sandbox.calls() == []
 
 
-def test_a_lost_file_comes_back_with_the_same_bytes(admin: Admin, house: House, disk: Disk) -> None:
+def test_a_lost_file_comes_back_with_the_same_bytes(
+    admin: Admin, service: Service, disk: Disk
+) -> None:
     template_id = added(admin)
-    (house.media_root / disk("templates")[0]).unlink()
+    (service.media_root / disk("templates")[0]).unlink()
 
     added(admin)
 
@@ -326,7 +328,7 @@ def test_a_lost_file_comes_back_with_the_same_bytes(admin: Admin, house: House, 
 def test_templates_are_never_public(admin: Admin) -> None:
     template_id = added(admin)
 
-    with Admin(admin.house) as stranger:
+    with Admin(admin.service) as stranger:
         for path in (f"{URL}/{template_id}", f"{URL}/{template_id}/preview", URL):
             assert stranger.get(path).status_code == 401
         assert stranger.get(f"/public/results/{template_id}").status_code == 404

@@ -11,7 +11,7 @@ import pytest
 from admin import Admin, signed_in
 from camera import Camera
 from PIL import Image
-from rig import House, Sandbox
+from rig import Sandbox, Service
 
 Rows = Callable[..., list[dict[str, Any]]]
 Disk = Callable[..., list[str]]
@@ -21,8 +21,8 @@ URL = "/api/slots/slot-001/test-run"
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -261,7 +261,7 @@ def test_its_picture_is_not_public(admin: Admin) -> None:
     job_id = answer.headers["x-job-id"]
 
     assert "link" not in answer.headers
-    with Admin(admin.house) as guest:
+    with Admin(admin.service) as guest:
         for path in (f"/public/results/{job_id}", f"/public/results/{job_id}/preview"):
             refused = guest.get(path)
             unknown = guest.get(path.replace(job_id, "00000000-0000-4000-8000-000000000000"))
@@ -330,8 +330,8 @@ def test_it_stands_in_the_journal_as_a_test(admin: Admin, camera: Camera) -> Non
     assert len(next(v for v in told.values() if isinstance(v, list))) == 1
 
 
-def test_a_stranger_uploads_nothing(house: House, disk: Disk) -> None:
-    with Admin(house) as stranger:
+def test_a_stranger_uploads_nothing(service: Service, disk: Disk) -> None:
+    with Admin(service) as stranger:
         answer = test_run(stranger)
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (401, "unauthorized")

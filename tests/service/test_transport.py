@@ -14,8 +14,8 @@ import photos
 import psutil
 import pytest
 from camera import PASSWORD, Answer, Camera, Wire, breeze_fields
-from conftest import MakeHouse
-from rig import SIGNING_KEY, House, Sandbox, until
+from conftest import MakeService
+from rig import SIGNING_KEY, Sandbox, Service, until
 
 Rows = Callable[..., list[dict[str, Any]]]
 ChangeSlot = Callable[..., None]
@@ -33,39 +33,39 @@ LEEWAY_SECONDS = 1.0
 # A device that has hung up, or is hung up on after LINGER_SECONDS, is gone long before.
 LET_GO_SECONDS = 8.0
 MB = 1024**2
-# A picture of more bytes than fit between the house and a device that does not read.
+# A picture of more bytes than fit between the service and a device that does not read.
 BUFFERED_BYTES = 6 * MB
 BIG = photos.big_jpeg(12)
 
 
 @pytest.fixture(autouse=True)
-def no_trace(house: House) -> Iterator[None]:
-    """Whatever a test sends: the house lives, lets go of every connection and file, and tells no
+def no_trace(service: Service) -> Iterator[None]:
+    """Whatever a test sends: the service lives, lets go of every connection and file, and tells no
     secret."""
     yield
-    assert house.is_running
+    assert service.is_running
     try:
-        until(lambda: not _held(house), "every connection and file is let go", LET_GO_SECONDS)
+        until(lambda: not _held(service), "every connection and file is let go", LET_GO_SECONDS)
     except AssertionError as error:
-        raise AssertionError(f"{error}: {_held(house, _told)}") from None
+        raise AssertionError(f"{error}: {_held(service, _told)}") from None
     for secret in (PASSWORD, SIGNING_KEY):
-        assert secret not in house.output
+        assert secret not in service.output
 
 
 @pytest.fixture
 def wires(camera: Camera) -> Iterator[Callable[[], Wire]]:
-    """Gives connections to the house; they end with the test."""
+    """Gives connections to the service; they end with the test."""
     yield camera.wire
     camera.switch_off()
 
 
-def _held(house: House, tell: Callable[[Any], str] = str) -> list[str]:
-    """Connections of devices and files of shots the house has open."""
-    process = psutil.Process(house.pid)
+def _held(service: Service, tell: Callable[[Any], str] = str) -> list[str]:
+    """Connections of devices and files of shots the service has open."""
+    process = psutil.Process(service.pid)
     sockets = process.net_connections(kind="tcp")
     return [
-        *(tell(s) for s in sockets if s.laddr.port == house.port and s.status != "LISTEN"),
-        *(f.path for f in process.open_files() if f.path.startswith(str(house.media_root))),
+        *(tell(s) for s in sockets if s.laddr.port == service.port and s.status != "LISTEN"),
+        *(f.path for f in process.open_files() if f.path.startswith(str(service.media_root))),
     ]
 
 
@@ -123,19 +123,19 @@ def nothing_happened(rows: Rows, disk: Disk, sandbox: Sandbox) -> bool:
     return not rows("select id from job_history") and not disk() and not sandbox.calls()
 
 
-def counted(house: House, metric: str) -> float:
-    text = httpx.get(f"{house.url}/metrics", trust_env=False).text
+def counted(service: Service, metric: str) -> float:
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
     return float(re.search(rf"^{metric} (\S+)$", text, re.M)[1])  # type: ignore[index]
 
 
 @contextmanager
-def healthy(house: House) -> Iterator[None]:
+def healthy(service: Service) -> Iterator[None]:
     """While the block runs /healthz answers 200, and fast where the machine lets it."""
     seconds: list[float] = []
 
     def ask() -> None:
         started = time.monotonic()
-        answer = httpx.get(f"{house.url}/healthz", trust_env=False)
+        answer = httpx.get(f"{service.url}/healthz", trust_env=False)
         seconds.append(time.monotonic() - started)
         assert answer.status_code == 200, answer.text
 
@@ -170,7 +170,7 @@ def slow_slot(slot: ChangeSlot, slot_id: str, **columns: object) -> None:
 
 
 def send_all(wire: Wire, data: bytes) -> "Future[None]":
-    """Send beside the test; a house that ends the connection meanwhile is no error here."""
+    """Send beside the test; a service that ends the connection meanwhile is no error here."""
 
     def send() -> None:
         try:
@@ -353,7 +353,7 @@ def test_a_device_that_waits_for_100_continue_never_uploads_what_is_refused(
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("megabytes_over", [6, 20])
 def test_a_device_that_just_uploads_can_read_why_it_was_refused(
-    house: House,
+    service: Service,
     camera: Camera,
     wires: Callable[[], Wire],
     slot: ChangeSlot,
@@ -369,7 +369,7 @@ def test_a_device_that_just_uploads_can_read_why_it_was_refused(
     headers = {"connection": "close"}
     head = camera.request(body, mime, expect=False, version=version, headers=headers)
     wire = wires()
-    with healthy(house):
+    with healthy(service):
         sending = send_all(wire, head + body)
         answer = wire.answer()
         assert refusal(answer) == (413, "payload_too_large")
@@ -434,10 +434,10 @@ def test_only_multipart_form_data_is_read(
 @pytest.mark.parametrize("path", ["/api/ingest/slot-001", "/ingest/slot-001"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"])
 def test_ingest_takes_nothing_but_post(
-    house: House, rows: Rows, disk: Disk, sandbox: Sandbox, method: str, path: str
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, method: str, path: str
 ) -> None:
     headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}
-    answer = httpx.request(method, house.url + path, headers=headers, trust_env=False)
+    answer = httpx.request(method, service.url + path, headers=headers, trust_env=False)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
     assert not [name for name in answer.headers if name.startswith("access-control-")]
@@ -508,7 +508,7 @@ def test_a_crooked_path_is_not_found_and_never_redirected(
     ids=" + ".join,
 )
 def test_a_head_that_may_mean_two_things_or_none_ends_the_connection(
-    house: House,
+    service: Service,
     camera: Camera,
     wires: Callable[[], Wire],
     rows: Rows,
@@ -560,7 +560,7 @@ def test_bytes_after_the_declared_length_are_not_taken_for_a_part_of_the_shot(
 
 
 def test_what_stalls_or_drips_is_let_go_in_time(
-    house: House, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
+    service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
     for number in range(1, 6):
         slow_slot(slot, f"slot-{number:03}")
@@ -610,7 +610,7 @@ def test_what_stalls_or_drips_is_let_go_in_time(
             assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
         return time.monotonic() - started
 
-    with ThreadPoolExecutor(8) as threads, healthy(house):
+    with ThreadPoolExecutor(8) as threads, healthy(service):
         heads = [
             threads.submit(an_empty_line_more),
             threads.submit(half_a_head, 0, b""),
@@ -641,38 +641,38 @@ def test_what_stalls_or_drips_is_let_go_in_time(
 
 
 def test_a_device_that_reads_slowly_gets_every_byte_in_the_end(
-    house: House, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
+    service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
     big_picture(slot, sandbox)
     first = camera.shoot(BIG)  # the memory a first big shot takes is kept for the next
     assert len(first.content) > BUFFERED_BYTES
-    before = house.memory_bytes
-    with healthy(house), small_reader(camera) as reader:
+    before = service.memory_bytes
+    with healthy(service), small_reader(camera) as reader:
         send_shot(reader, camera, BIG)
         until(lambda: is_done(rows, 2), "the second shot is done")
         received = read_slowly(reader, seconds=3)
-        grown = house.memory_bytes - before
+        grown = service.memory_bytes - before
         received += read_all(reader)
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert body == first.content
     assert grown < len(body) + 8 * MB
-    kept = [house.media_root / file for file in disk("results")]
+    kept = [service.media_root / file for file in disk("results")]
     assert [file.read_bytes() for file in kept] == [body, body]
     assert rows("select delivered from job_history") == [{"delivered": True}] * 2
 
 
 @pytest.mark.slow
 def test_a_device_that_never_reads_is_let_go_after_a_minute(
-    house: House, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
+    service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
     big_picture(slot, sandbox)
     started = time.monotonic()
     with small_reader(camera) as reader:
         send_shot(reader, camera, BIG)
-        until(lambda: is_undelivered(rows), "the house gives up", SEND_SECONDS + 10)
+        until(lambda: is_undelivered(rows), "the service gives up", SEND_SECONDS + 10)
         assert time.monotonic() - started > SEND_SECONDS - 1
-        until(lambda: not _held(house), "the connection is closed", LET_GO_SECONDS)
+        until(lambda: not _held(service), "the connection is closed", LET_GO_SECONDS)
     done(rows, disk)
 
 
@@ -682,7 +682,7 @@ def test_a_device_that_never_reads_is_let_go_after_a_minute(
 @pytest.mark.parametrize("leave", [Wire.close, Wire.reset], ids=["close", "reset"])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 def test_a_device_that_leaves_while_it_sends_is_counted_and_leaves_nothing(
-    house: House,
+    service: Service,
     camera: Camera,
     rows: Rows,
     disk: Disk,
@@ -691,7 +691,7 @@ def test_a_device_that_leaves_while_it_sends_is_counted_and_leaves_nothing(
     leave: Callable[[Wire], None],
 ) -> None:
     counter = "photoslot_client_closed_upload_total"
-    before = counted(house, counter)
+    before = counted(service, counter)
     body, mime = camera.multipart(photos.jpeg(2000, 1500), password_last=not known)
     wire = camera.wire()
     wire.send(camera.request(body, mime))
@@ -700,7 +700,7 @@ def test_a_device_that_leaves_while_it_sends_is_counted_and_leaves_nothing(
     until(lambda: disk("temp"), "the upload is on its way")
     leave(wire)
     until(lambda: not disk(), "its file is gone", 1)
-    until(lambda: counted(house, counter) == before + 1, "it is counted", 1)
+    until(lambda: counted(service, counter) == before + 1, "it is counted", 1)
     if known:
         until(lambda: rows("select id from job_history"), "it is written down", 1)
         failed(rows, disk, "client_closed")
@@ -711,7 +711,7 @@ def test_a_device_that_leaves_while_it_sends_is_counted_and_leaves_nothing(
 
 @pytest.mark.parametrize("leave", [Wire.close, Wire.reset, Wire.end_sending])
 def test_a_picture_is_kept_when_its_device_leaves_while_the_provider_works(
-    house: House,
+    service: Service,
     camera: Camera,
     rows: Rows,
     disk: Disk,
@@ -728,7 +728,7 @@ def test_a_picture_is_kept_when_its_device_leaves_while_the_provider_works(
     row = done(rows, disk)
     assert row["delivered"] is False
     assert [attempt["outcome"] for attempt in row["attempts"]] == ["ok"]
-    result = httpx.get(f"{house.url}/public/results/{row['id']}", trust_env=False)
+    result = httpx.get(f"{service.url}/public/results/{row['id']}", trust_env=False)
     assert result.status_code == 200
     assert len(sandbox.calls()) == 1
 
@@ -743,12 +743,12 @@ def test_a_picture_is_kept_when_its_device_leaves_while_it_is_sent(
         received = reader.recv(read)
         while len(received) < read:
             received += reader.recv(65536)
-    until(lambda: is_undelivered(rows), "the house has noticed", 5)
+    until(lambda: is_undelivered(rows), "the service has noticed", 5)
     done(rows, disk)
 
 
 def test_many_devices_that_leave_take_nothing_with_them(
-    house: House, camera: Camera, slot: ChangeSlot, sandbox: Sandbox, disk: Disk
+    service: Service, camera: Camera, slot: ChangeSlot, sandbox: Sandbox, disk: Disk
 ) -> None:
     slot("slot-001", max_in_flight=100)
     sandbox.dial(latency_s=0.2)
@@ -759,14 +759,14 @@ def test_many_devices_that_leave_take_nothing_with_them(
             wire.send(camera.request(body, mime, expect=False), body[: int(len(body) * fraction)])
 
     def open_files() -> int:
-        return psutil.Process(house.pid).num_fds()
+        return psutil.Process(service.pid).num_fds()
 
     def crowd() -> None:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(leave_at, [0, 0.3, 0.6, 0.9, 1] * 6))
         # A shot without device and file is still written down.
-        until(lambda: counted(house, "photoslot_in_flight") == 0, "all shots have ended", 10)
-        until(lambda: not _held(house) and not disk("temp"), "the house is quiet", 10)
+        until(lambda: counted(service, "photoslot_in_flight") == 0, "all shots have ended", 10)
+        until(lambda: not _held(service) and not disk("temp"), "the service is quiet", 10)
 
     def files_after_a_crowd() -> int:
         crowd()
@@ -785,7 +785,7 @@ def test_many_devices_that_leave_take_nothing_with_them(
 
 @pytest.mark.parametrize("host", ["evil/../x", "", "evil.example", "evil.example:x", "[::1"])
 def test_links_and_addresses_are_never_what_a_device_claims(
-    house: House,
+    service: Service,
     camera: Camera,
     wires: Callable[[], Wire],
     rows: Rows,
@@ -802,27 +802,27 @@ def test_links_and_addresses_are_never_what_a_device_claims(
     }
     head = camera.request(body, mime, expect=False, headers=forged)
     wire = wires()
-    wire.send(head.replace(f"host: 127.0.0.1:{house.port}".encode(), f"host: {host}".encode()))
+    wire.send(head.replace(f"host: 127.0.0.1:{service.port}".encode(), f"host: {host}".encode()))
     wire.send(body)
     answer = wire.answer()
     assert answer.status == 200
     row = done(rows, disk)
-    link = f'<{house.url}/public/results/{row["id"]}>; rel="canonical"'
+    link = f'<{service.url}/public/results/{row["id"]}>; rel="canonical"'
     assert answer.headers["link"] == link
     assert row["client_address"] == "127.0.0.1"
-    assert house.wait_log("shot", job_id=str(row["id"]))["address"] == "127.0.0.1"
+    assert service.wait_log("shot", job_id=str(row["id"]))["address"] == "127.0.0.1"
 
 
 def test_a_trusted_proxy_may_say_who_the_device_is(
-    make_house: MakeHouse, rows: Rows, disk: Disk
+    make_service: MakeService, rows: Rows, disk: Disk
 ) -> None:
-    proxied = make_house(TRUSTED_PROXIES="127.0.0.1")
+    proxied = make_service(TRUSTED_PROXIES="127.0.0.1")
     answer = Camera(proxied.url).shoot(headers={"x-forwarded-for": "203.0.113.9"})
     assert answer.status_code == 200
     assert done(rows, disk)["client_address"] == "203.0.113.9"
 
 
-# A picture that does not fit into the buffers between the house and the device
+# A picture that does not fit into the buffers between the service and the device
 
 
 def big_picture(slot: ChangeSlot, sandbox: Sandbox) -> None:

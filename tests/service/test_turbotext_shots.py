@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
-from conftest import StartHouse
+from conftest import StartService
 from PIL import Image
-from rig import ROOT, House, Sandbox, free_port, until
+from rig import ROOT, Sandbox, Service, free_port, until
 from stranger import Stranger, open_stranger
 from tables import Tables
 from test_provider_failures import assert_refused
@@ -40,13 +40,13 @@ TIMEOUT = (504, "provider_timeout")
 
 
 @pytest.fixture(scope="module")
-def _house(_start_house: StartHouse) -> Iterator[House]:
-    """The common house of these tests asks Turbotext without its pauses."""
-    house = _start_house({}, [HASTY])
+def _service(_start_service: StartService) -> Iterator[Service]:
+    """The common service of these tests asks Turbotext without its pauses."""
+    service = _start_service({}, [HASTY])
     try:
-        yield house.wait_ready()
+        yield service.wait_ready()
     finally:
-        house.stop()
+        service.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +56,8 @@ def edits(slot: Slot) -> None:
 
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 
 
@@ -69,7 +69,7 @@ def stranger() -> Iterator[Stranger]:
 
 
 def asked(sandbox: Sandbox) -> list[str]:
-    """The steps Turbotext saw, in their order; the house asks by itself whether it is free."""
+    """The steps Turbotext saw, in their order; the service asks by itself whether it is free."""
     calls = sandbox.calls(provider="turbotext", lookups="true")
     return [call["action"] for call in calls if call["model"] != "available_api"]
 
@@ -94,7 +94,7 @@ def change_slot(admin: Admin, **change: Any) -> None:
 
 
 def test_a_photo_comes_back_edited(
-    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, house: House
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, service: Service
 ) -> None:
     answer = camera.shoot()
 
@@ -112,7 +112,7 @@ def test_a_photo_comes_back_edited(
         ("HEAD", 200),
         ("GET", 200),
     }
-    assert call["fields"]["url"].startswith(f"{house.url}/public/media/")
+    assert call["fields"]["url"].startswith(f"{service.url}/public/media/")
     assert call["images"][0]["exif"] is False
 
 
@@ -307,7 +307,7 @@ def test_an_order_that_a_server_in_trouble_did_not_take_is_given_once_more(
 
 
 def test_no_stranger_gets_the_key_or_a_visit(
-    camera: Camera, sandbox: Sandbox, stranger: Stranger, house: House, rows: Rows
+    camera: Camera, sandbox: Sandbox, stranger: Stranger, service: Service, rows: Rows
 ) -> None:
     port = stranger.url.rpartition(":")[2]
     places = [f"{stranger.url}/a.png", f"http://127.1:{port}/a.png"]
@@ -318,7 +318,7 @@ def test_no_stranger_gets_the_key_or_a_visit(
 
     assert stranger.visits == []
     assert "sandbox" not in str(rows("select attempts, failure_details from job_history"))
-    assert "Bearer" not in house.output
+    assert "Bearer" not in service.output
 
 
 @pytest.mark.slow
@@ -365,31 +365,31 @@ def test_a_queue_that_never_ends_is_given_up_inside_the_window(
 
 
 def test_a_turbotext_that_nobody_reaches_is_unavailable(
-    make_house: Callable[..., House], rows: Rows
+    make_service: Callable[..., Service], rows: Rows
 ) -> None:
-    house = make_house(TURBOTEXT_BASE_URL=f"http://127.0.0.1:{free_port()}")
+    service = make_service(TURBOTEXT_BASE_URL=f"http://127.0.0.1:{free_port()}")
 
-    assert_refused(Camera(house.url).shoot(), *UNAVAILABLE)
+    assert_refused(Camera(service.url).shoot(), *UNAVAILABLE)
 
     [row] = rows("select attempts from job_history")
     assert row["attempts"][-1]["maybe_billed"] is False
 
 
 def test_without_a_public_address_turbotext_says_so(
-    make_house: Callable[..., House], sandbox: Sandbox, rows: Rows
+    make_service: Callable[..., Service], sandbox: Sandbox, rows: Rows
 ) -> None:
     dial(sandbox, "ok")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
-        house = make_house(PUBLIC_BASE_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert_refused(Camera(house.url).shoot(), *ERROR)
+        service = make_service(PUBLIC_BASE_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert_refused(Camera(service.url).shoot(), *ERROR)
 
     [row] = rows("select failure_details from job_history")
     assert "Не удалось загрузить изображение url" in row["failure_details"]
 
 
 def test_a_database_that_hands_out_no_moments_does_not_cost_the_picture(
-    camera: Camera, sandbox: Sandbox, house: House, tables: Tables
+    camera: Camera, sandbox: Sandbox, service: Service, tables: Tables
 ) -> None:
     dial(sandbox, "ok")
 
@@ -398,7 +398,7 @@ def test_a_database_that_hands_out_no_moments_does_not_cost_the_picture(
         answer = camera.shoot()
 
     assert answer.status_code == 200, answer.text
-    house.wait_log("turn.not_taken")
+    service.wait_log("turn.not_taken")
 
 
 def test_calls_with_one_key_get_their_moments_one_after_the_other(database_url: str) -> None:

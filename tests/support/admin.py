@@ -1,8 +1,8 @@
-"""Admins at their desks: an account in the house's secrets, a session, requests in its name.
+"""Admins at their desks: an account in the service's secrets, a session, requests in its name.
 
 @pytest.fixture
-def admin(house: House) -> Iterator[Admin]:
-    with signed_in(house) as admin:
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
         yield admin
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from rig import House
+from rig import Service
 
 from service.crypto import verify_password
 from service.storage.accounts import Admins
@@ -23,14 +23,14 @@ ADMIN_PASSWORD = "a password of the studio"
 ANSWER_SECONDS = 70.0
 
 
-def secrets_dir(house: House) -> Path:
-    """The folder a house keeps its secrets in."""
-    return house.media_root.parent / "secrets"
+def secrets_dir(service: Service) -> Path:
+    """The folder a service keeps its secrets in."""
+    return service.media_root.parent / "secrets"
 
 
-def accounts(house: House) -> Admins:
-    """The accounts of a house, as `bin/admin` changes them."""
-    return Admins(secrets_dir(house))
+def accounts(service: Service) -> Admins:
+    """The accounts of a service, as `bin/admin` changes them."""
+    return Admins(secrets_dir(service))
 
 
 # To verify a password takes 40 ms on either side, and nearly every test begins with a session.
@@ -38,22 +38,22 @@ verify = functools.cache(verify_password)
 _sessions: dict[tuple[str, str, str], str] = {}
 
 
-def ensure_account(house: House, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> None:
+def ensure_account(service: Service, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> None:
     """Make an account with this password unless it is there: a new one would end its sessions."""
-    known = accounts(house).find(username)
+    known = accounts(service).find(username)
     if known is None or not verify(password, known.password_hash):
-        accounts(house).set_password(username, password)
+        accounts(service).set_password(username, password)
 
 
 class Admin:
     """A client of the admins' API; without a token it is a stranger."""
 
-    def __init__(self, house: House, token: str | None = None) -> None:
-        self.house = house
+    def __init__(self, service: Service, token: str | None = None) -> None:
+        self.service = service
         self.token = token
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
-            base_url=house.url, headers=headers, trust_env=False, timeout=ANSWER_SECONDS
+            base_url=service.url, headers=headers, trust_env=False, timeout=ANSWER_SECONDS
         )
 
     def login(self, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> httpx.Response:
@@ -86,24 +86,24 @@ class Admin:
 
 
 def sign_in(
-    house: House, username: str = ADMIN, password: str = ADMIN_PASSWORD, *, anew: bool = False
+    service: Service, username: str = ADMIN, password: str = ADMIN_PASSWORD, *, anew: bool = False
 ) -> Admin:
     """A signed-in admin who uses a bearer token; the account is made when there is none. The
     session may have begun in a test before this one, unless it is wanted `anew`."""
-    ensure_account(house, username, password)
-    account = accounts(house).find(username)
+    ensure_account(service, username, password)
+    account = accounts(service).find(username)
     assert account is not None
-    session = (house.url, username, account.password_hash)
+    session = (service.url, username, account.password_hash)
     if anew or session not in _sessions:
-        with Admin(house) as stranger:
+        with Admin(service) as stranger:
             answer = stranger.login(username, password)
         assert answer.status_code == 200, answer.text
         _sessions[session] = answer.json()["access_token"]
-    return Admin(house, _sessions[session])
+    return Admin(service, _sessions[session])
 
 
 @contextmanager
-def signed_in(house: House, username: str = ADMIN, *, anew: bool = False) -> Iterator[Admin]:
+def signed_in(service: Service, username: str = ADMIN, *, anew: bool = False) -> Iterator[Admin]:
     """A signed-in admin for the length of a block; see `sign_in`."""
-    with sign_in(house, username, anew=anew) as admin:
+    with sign_in(service, username, anew=anew) as admin:
         yield admin

@@ -1,4 +1,4 @@
-"""People at their browsers: headless Chromium on the house's pages.
+"""People at their browsers: headless Chromium on the service's pages.
 
 Whatever a page complains of fails its test: an error in the console, an exception nobody caught, a
 violation of the content security policy. The browser reaches this machine and nothing else.
@@ -22,7 +22,7 @@ from playwright.sync_api import (
     Route,
     sync_playwright,
 )
-from rig import House
+from rig import Service
 
 # The proxy is a port nobody listens on: what is not on this machine fails at once.
 FLAGS = [
@@ -71,16 +71,16 @@ class Person:
     def __init__(
         self,
         browser: Browser,
-        house: House,
+        service: Service,
         language: str = "en",
         theme: str = "light",
         screen: dict[str, int] = DESKTOP,
     ) -> None:
-        self.house = house
+        self.service = service
         self._expected: set[str] = set()
         self._complaints: list[str] = []
         self._context = browser.new_context(
-            base_url=house.url,
+            base_url=service.url,
             locale={"en": "en-GB", "ru": "ru-RU"}[language],
             color_scheme="dark" if theme == "dark" else "light",
             viewport={"width": screen["width"], "height": screen["height"]},
@@ -98,7 +98,7 @@ class Person:
 
     def sign_in(self, username: str = ADMIN, password: str = ADMIN_PASSWORD) -> "Person":
         """Begin a session without the sign-in page."""
-        ensure_account(self.house, username, password)
+        ensure_account(self.service, username, password)
         body = {"username": username, "password": password}
         answer = self._context.request.post("/api/login", data=body)
         assert answer.ok, answer.text()
@@ -149,7 +149,7 @@ class Person:
 
 class Held:
     """Requests of a person's pages that stand still until they are let go; with `answered`, their
-    answers do: the house has done its part."""
+    answers do: the service has done its part."""
 
     def __init__(
         self, person: Person, what: str | re.Pattern[str], *, answered: bool = False

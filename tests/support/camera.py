@@ -51,7 +51,7 @@ def part(name: str, value: str | bytes, filename: str | None = None, mime: str =
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera of the studio that knows the address of a house and the password."""
+    """A camera of the studio that knows the address of a service and the password."""
 
     url: str
     _wires: "list[Wire]" = field(default_factory=list)
@@ -155,7 +155,7 @@ class Camera:
         return "\r\n".join([*lines, "", ""]).encode()
 
     def wire(self) -> "Wire":
-        """A fresh connection to the house; it ends with the test at the latest."""
+        """A fresh connection to the service; it ends with the test at the latest."""
         host, port = self.url.split("//")[1].split(":")
         self._wires.append(Wire(host, int(port)))
         return self._wires[-1]
@@ -246,7 +246,7 @@ class Wire:
         return head
 
     def is_closed(self, seconds: float = WIRE_SECONDS) -> bool:
-        """Whether the house ends the connection within `seconds`, with nothing more to say."""
+        """Whether the service ends the connection within `seconds`, with nothing more to say."""
         self._socket.settimeout(seconds)
         try:
             return self._socket.recv(1) == b""

@@ -208,9 +208,9 @@ class Sandbox(Program):
         return found[0] if found else None
 
 
-class House(Program):
+class Service(Program):
     """The service, on a free port of 127.0.0.1 unless PORT names one, and the folder its pictures
-    lie in. `environment` is added to what every house needs; None takes a variable away.
+    lie in. `environment` is added to what every service needs; None takes a variable away.
     `program` is what `python` runs in `folder`.
     """
 
@@ -252,7 +252,7 @@ class House(Program):
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """Its log lines so far, parsed; of the common house, those of this test."""
+        """Its log lines so far, parsed; of the common service, those of this test."""
         with self.log_path.open("rb") as file:
             file.seek(self._log_start)
             lines = file.read().decode(errors="replace").splitlines(keepends=True)
@@ -262,12 +262,12 @@ class House(Program):
         """From now on `log` starts here."""
         self._log_start = self.log_path.stat().st_size
 
-    def wait_ready(self) -> "House":
+    def wait_ready(self) -> "Service":
         """Wait until /healthz answers 200."""
         self.wait_until(lambda: self._answers("/healthz"), "/healthz answers 200")
         return self
 
-    def wait_listening(self) -> "House":
+    def wait_listening(self) -> "Service":
         """Wait until it answers at all, well or not."""
         self.wait_until(lambda: self._answers("/livez"), "/livez answers 200")
         return self

@@ -43,7 +43,7 @@ def new_database(server_url: str) -> Iterator[str]:
 
 
 class Tables:
-    """The rows behind a house. Each call is a transaction of its own on one connection, which is
+    """The rows behind a service. Each call is a transaction of its own on one connection, which is
     made anew when a test has cut it."""
 
     def __init__(self, url: str) -> None:

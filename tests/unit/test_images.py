@@ -37,7 +37,7 @@ Prepare = Callable[..., tuple[Image.Image, str]]
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepare:
-    """`prepared(data, max_side=0, accepted=ALL_TYPES)` gives the picture that leaves the house, and
+    """`prepared(data, max_side=0, accepted=ALL_TYPES)` gives the picture that is sent, and
     its type; what is told of its file is checked on the way."""
 
     def run(
@@ -235,7 +235,7 @@ def test_a_senseless_orientation_is_upright(prepared: Prepare) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
-def test_place_owner_and_serial_number_stay_in_the_house(
+def test_place_owner_and_serial_number_stay_in_the_service(
     prepared: Prepare, tmp_path: Path, kind: str
 ) -> None:
     exif = Image.Exif()
@@ -257,7 +257,7 @@ def test_place_owner_and_serial_number_stay_in_the_house(
     assert not set(made.info) - {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
 
 
-def test_comments_and_texts_stay_in_the_house(prepared: Prepare, tmp_path: Path) -> None:
+def test_comments_and_texts_stay_in_the_service(prepared: Prepare, tmp_path: Path) -> None:
     texts = PngInfo()
     texts.add_text("Comment", "NAME-OF-A-GUEST")
     texts.add_itxt("Description", "NAME-OF-A-GUEST")
