@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields, is_dataclass
-from itertools import chain
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 VERBS = ("one", "many", "value", "run")
 PARAMETER = re.compile(r"\$\d+")
 FILES = sorted(Path(queries.__file__).parent.glob("*.py"))
-TREES = [ast.parse(path.read_text()) for path in FILES]
+TREES = {path.stem: ast.parse(path.read_text()) for path in FILES}
 STATEMENTS = load_statements()
 
 each_statement = pytest.mark.parametrize(
@@ -28,8 +28,9 @@ each_statement = pytest.mark.parametrize(
 
 
 class Use(NamedTuple):
-    """One call such as `db.one("job_by_id", …)` in a function of `queries`."""
+    """One call such as `db.one("job_by_id", …)` in a function of a module of `queries`."""
 
+    module: str
     statement: str
     verb: str
     function: str
@@ -37,25 +38,32 @@ class Use(NamedTuple):
 
 
 def uses() -> Iterator[Use]:
-    for function in chain.from_iterable(ast.walk(tree) for tree in TREES):
-        if not isinstance(function, ast.AsyncFunctionDef):
-            continue
+    for module, function in functions():
+        columns = columns_read(module, function)
         for call in ast.walk(function):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
                 continue
             if call.func.attr in VERBS:
                 name = ast.literal_eval(call.args[0])
-                yield Use(name, call.func.attr, function.name, columns_read(function))
+                yield Use(module, name, call.func.attr, function.name, columns)
 
 
-def columns_read(function: ast.AsyncFunctionDef) -> frozenset[str] | None:
+def functions() -> Iterator[tuple[str, ast.AsyncFunctionDef]]:
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.AsyncFunctionDef):
+                yield module, node
+
+
+def columns_read(module: str, function: ast.AsyncFunctionDef) -> frozenset[str] | None:
     """The columns a function knows: the fields of the class it makes by `Class(**row)`, or its
     `row["column"]`s."""
+    classes = import_module(f"{queries.__name__}.{module}")
     read: set[str] = set()
     for node in ast.walk(function):
         match node:
             case ast.Call(func=ast.Name(id=name), keywords=[ast.keyword(arg=None)]):
-                row_class = getattr(queries, name)
+                row_class = getattr(classes, name)
                 assert is_dataclass(row_class)
                 read |= {field.name for field in fields(row_class)}
             case ast.Subscript(value=ast.Name(id="row"), slice=ast.Constant(value=str(column))):
@@ -122,7 +130,7 @@ def test_its_name_begins_with_its_noun_and_its_file(statement: Statement) -> Non
         if f"-- name: {statement.name}\n" in path.read_text()
     ]
 
-    assert re.match(rf"{path.stem}s?_[a-z_]+$", statement.name)
+    assert re.match(rf"{path.stem.removesuffix('s')}s?_[a-z_]+$", statement.name)
 
 
 def test_every_used_statement_exists() -> None:
