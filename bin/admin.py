@@ -11,7 +11,6 @@ import getpass
 import re
 import sys
 
-from service import queries
 from service.config import (
     ConfigError,
     database_url_from_environment,
@@ -19,6 +18,7 @@ from service.config import (
 )
 from service.crypto import hash_password
 from service.errors import PhotoslotError
+from service.queries import audit, settings, slots
 from service.storage.accounts import Admins
 from service.storage.database import open_database
 
@@ -88,11 +88,11 @@ def _check_name(asked: argparse.Namespace, admins: Admins) -> None:
 async def _set_ingest_password(url: str) -> None:
     password_hash = hash_password(_ask_password(MIN_INGEST_PASSWORD))
     async with open_database(url, size=1) as db:
-        slots = await queries.slots_set_ingest_password(db, password_hash)
-        await queries.setting_put(db, "ingest_password", {"set": True}, "bin/admin")
+        changed = await slots.set_every_ingest_password(db, password_hash)
+        await settings.put(db, "ingest_password", {"set": True}, "bin/admin")
         details = {"changed": ["ingest_password"]}
-        await queries.audit_add(db, "bin/admin", "console", "settings.change", "settings", details)
-    print(f"set on {slots} slots")
+        await audit.add(db, "bin/admin", "console", "settings.change", "settings", details)
+    print(f"set on {changed} slots")
 
 
 def _ask_password(shortest: int) -> str:

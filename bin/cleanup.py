@@ -21,10 +21,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from service import config as configuration
-from service import queries
 from service.config import Config, ConfigError
 from service.errors import PhotoslotError
 from service.logs import set_up_logging
+from service.queries import cleanup, installation
 from service.storage.database import open_database, open_session
 from service.storage.media import Media
 from service.storage.schema import misfit
@@ -80,7 +80,7 @@ async def _run(config: Config, asked: argparse.Namespace) -> Cleaned | None:
     """What was cleaned; None when somebody else is at it."""
     async with AsyncExitStack() as ending:
         turn = await ending.enter_async_context(open_session(config.database_url, _nothing))
-        if not asked.dry_run and not await queries.cleanup_turn(turn):
+        if not asked.dry_run and not await cleanup.lock(turn):
             return None
         db = await ending.enter_async_context(
             open_database(
@@ -90,7 +90,7 @@ async def _run(config: Config, asked: argparse.Namespace) -> Cleaned | None:
                 synchronous_commit="off",
             )
         )
-        if problem := misfit(await queries.house_migrations(db)):
+        if problem := misfit(await installation.migrations(db)):
             raise Refused(f"the schema of the database {problem}")
         threads, progress = Threads(), Progress(asked.verbose)
         ending.callback(progress.end)

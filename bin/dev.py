@@ -28,9 +28,9 @@ import psycopg
 from children import Child, ChildDied, child, first_to_end, follow
 from devhome import HOST, DevHome, Refused, Settings
 
-from service import queries
 from service.config import ConfigError, database_url_from_environment
 from service.crypto import hash_password, verify_password
+from service.queries import slots
 from service.storage.accounts import Admins
 from service.storage.database import open_database
 
@@ -219,13 +219,13 @@ async def slot_with_password(database_url: str, password: str) -> str:
     async with open_database(database_url, size=1) as db:
         fits: dict[str | None, bool] = {None: False}
         for slot_id in SLOTS:
-            slot = await queries.slot_for_ingest(db, slot_id, b"", 1)
+            slot = await slots.for_ingest(db, slot_id, b"", 1)
             hashed = slot.ingest_password_hash if slot else None
             if hashed not in fits and hashed is not None:
                 fits[hashed] = verify_password(password, hashed)
             if fits[hashed]:
                 return slot_id
-        await queries.slots_set_ingest_password(db, hash_password(password))
+        await slots.set_every_ingest_password(db, hash_password(password))
         return SLOTS[0]
 
 

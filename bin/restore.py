@@ -22,13 +22,13 @@ import archive
 import pgtools
 import psycopg
 
-from service import queries
 from service.config import (
     ConfigError,
     database_url_from_environment,
     media_root_from_environment,
 )
 from service.errors import PhotoslotError
+from service.queries import installation, media
 from service.storage.database import open_database
 
 
@@ -55,7 +55,7 @@ async def _refuse_a_full_house(url: str, media_root: Path) -> None:
     if media_root.is_dir() and any(path.is_file() for path in media_root.rglob("*")):
         raise Refused(f"there are files in {media_root}: restore into an empty folder")
     async with open_database(url, size=1) as db:
-        if not await queries.house_is_empty(db):
+        if not await installation.is_empty(db):
             raise Refused("there are tables in the database: restore into an empty one")
 
 
@@ -88,8 +88,8 @@ def _fill(pg_restore: Path, url: str, dump: Path) -> None:
 async def _settle(url: str, missing: list[UUID]) -> None:
     """The first start gives the folder the mark of this house."""
     async with open_database(url, size=1) as db, db.transaction() as session:
-        await queries.media_clean(session, missing)
-        await queries.house_unmark_folder(session)
+        await media.mark_cleaned(session, missing)
+        await installation.unmark_folder(session)
 
 
 def main(arguments: list[str]) -> int:

@@ -9,7 +9,6 @@ from types import FrameType
 
 import structlog
 
-from service import queries
 from service.config import Config
 from service.counters import DB_MAX_CONNECTIONS, watch_process
 from service.crypto import PasswordMemory, hash_password
@@ -18,6 +17,7 @@ from service.http.sessions import new_password
 from service.monitoring.checks import open_watch
 from service.monitoring.provider_health import Pulses
 from service.providers.http import open_client
+from service.queries import installation, jobs, workers
 from service.site import Web
 from service.state import Intake, State
 from service.storage.accounts import Admins, ProviderKeys
@@ -83,7 +83,7 @@ async def find_problems(config: Config) -> list[str]:
         found.append(f"MEDIA_ROOT cannot be used: {error.private}")
     try:
         async with open_database(config.database_url, 1) as db:
-            if problem := misfit(await queries.house_migrations(db)):
+            if problem := misfit(await installation.migrations(db)):
                 found.append(f"the schema of the database {problem}")
             elif not found:
                 await claim_folder(db, media)
@@ -97,7 +97,7 @@ async def find_problems(config: Config) -> list[str]:
 async def _heal_later(state: State) -> None:
     """Heal once more when it is known who lives: PostgreSQL has just started too, as after a power
     cut."""
-    await asyncio.sleep(queries.SETTLED_SECONDS)
+    await asyncio.sleep(jobs.SETTLED_SECONDS)
     try:
         await _heal(state)
     except PhotoslotError as error:
@@ -106,7 +106,7 @@ async def _heal_later(state: State) -> None:
 
 async def _heal(state: State) -> bool:
     """Put right what processes that died have left; whether it was known which these are."""
-    is_known = await queries.workers_alive(state["db"]) is not None
+    is_known = await workers.alive(state["db"]) is not None
     healed = await cleanup.heal(cleanup.cleaner_of(state))
     if healed != cleanup.Cleaned():
         log.warning(

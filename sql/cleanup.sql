@@ -1,8 +1,8 @@
--- name: cleanup_turn
+-- name: cleanup_lock
 -- Whether this session may clean the house; held until it ends, however it ends.
 select pg_try_advisory_lock(6, 0);
 
--- name: cleanup_in_the_way
+-- name: cleanup_must_wait
 -- Whether shots are being taken, which go first. The newest is asked for, not whether one is newer
 -- than $1: a plan for any $1 would believe in many and read the whole table in vain.
 -- $1 seconds since the last one

@@ -35,7 +35,7 @@ set cleaned_at = now(), sha256 = ''
 where job_id = $1 and cleaned_at is null
 returning path;
 
--- name: media_gone
+-- name: media_mark_gone
 -- A file of a job was found missing: from now on it counts as removed.
 -- $1 job id, $2 kind
 update media_object
@@ -64,7 +64,7 @@ order by media.expires_at, media.id
 limit $4
 for update of media skip locked;
 
--- name: media_clean
+-- name: media_mark_cleaned
 -- These files are removed.
 -- $1 ids
 update media_object

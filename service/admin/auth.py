@@ -7,11 +7,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.counters import LOGINS
 from service.crypto import digest
 from service.errors import InvalidCredentials, RateLimited
 from service.http import guards, json_body, sessions
+from service.queries import audit, ended_sessions, throttles
 from service.state import State
 from service.throttle import LOGIN, LOGIN_ADDRESS
 
@@ -29,7 +29,7 @@ async def login(request: Request[State]) -> Response:
     The try is counted before the password is looked at, so that many at once are counted too."""
     state, address = request.state, guards.address(request)
     given = await json_body.read_json(request, Credentials)
-    username = given.username.strip()[: queries.MAX_USERNAME]
+    username = given.username.strip()[: audit.MAX_USERNAME]
     subject = digest("login", username, address)
     await _count(request, username, subject)
     account = state["admins"].find(username)
@@ -38,11 +38,11 @@ async def login(request: Request[State]) -> Response:
     if account is None or not fits:
         await _refuse(request, username, "invalid_credentials")
         raise InvalidCredentials()
-    await queries.throttle_forgive(state["db"], subject)
-    await queries.throttle_take_back(state["db"], digest("login-address", address))
+    await throttles.forgive(state["db"], subject)
+    await throttles.take_back(state["db"], digest("login-address", address))
     config = state["config"]
     token, session = sessions.issue(username, config.session_hours, config.jwt_signing_keys)
-    await queries.audit_add(state["db"], username, address, "auth.login.success", username, {})
+    await audit.add(state["db"], username, address, "auth.login.success", username, {})
     log.info("auth.login.success", username=username, address=address)
     LOGINS.labels("success").inc()
     response = json_body.answer(
@@ -60,8 +60,8 @@ async def login(request: Request[State]) -> Response:
 async def logout(request: Request[State]) -> Response:
     """`POST /api/logout`: ends this session everywhere."""
     state, session = request.state, guards.session(request)
-    await queries.session_end(state["db"], session.jti, session.ends)
-    await queries.audit_add(
+    await ended_sessions.add(state["db"], session.jti, session.ends)
+    await audit.add(
         state["db"], session.username, guards.address(request), "auth.logout", session.username, {}
     )
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})
@@ -86,8 +86,8 @@ async def _count(request: Request[State], username: str, subject: bytes) -> None
     db, address = request.state["db"], guards.address(request)
     wide = digest("login-address", address)
     for counted, limit in ((wide, LOGIN_ADDRESS), (subject, LOGIN)):
-        if not await queries.throttle_count(db, counted, limit):
-            seconds = await queries.throttle_blocked(db, [wide, subject])
+        if not await throttles.count(db, counted, limit):
+            seconds = await throttles.blocked_seconds(db, [wide, subject])
             await _refuse(request, username, "rate_limited")
             raise RateLimited(retry_after=seconds or 1)
 
@@ -96,7 +96,7 @@ async def _refuse(request: Request[State], username: str, reason: str) -> None:
     address = guards.address(request)
     log.warning("auth.login.failure", username=username, address=address, reason=reason)
     LOGINS.labels(reason).inc()
-    await queries.audit_add(
+    await audit.add(
         request.state["db"], username, address, "auth.login.failure", username, {"reason": reason}
     )
 

@@ -14,12 +14,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from service import queries
 from service.config import Config
 from service.errors import InvalidFields, JobNotFound
 from service.http import guards, json_body
 from service.http.links import owner_url, result_url
-from service.queries import JobFilter, JobRow, JobStory, Place
+from service.queries import audit, journal
+from service.queries.journal import JobFilter, JobRow, JobStory, Place
 from service.state import State
 
 MAX_PAGE = 200
@@ -78,11 +78,11 @@ async def _page(state: State, asked: JournalQuery, wanted: JobFilter) -> dict[st
             message = "Only one of older_than and newer_than"
             raise InvalidFields([{"path": "newer_than", "message": message}])
         place = _place(asked.newer_than, "newer_than")
-        found = await queries.journal_page_newer(db, wanted, place, size + 1)
+        found = await journal.page_newer(db, wanted, place, size + 1)
         page, more = found[:size][::-1], len(found) > size
         return _answer(page, older=bool(page), newer=more)
     older = None if asked.older_than is None else _place(asked.older_than, "older_than")
-    found = await queries.journal_page_older(db, wanted, older, size + 1)
+    found = await journal.page_older(db, wanted, older, size + 1)
     page, more = found[:size], len(found) > size
     return _answer(page, older=more, newer=older is not None and bool(page))
 
@@ -101,7 +101,7 @@ async def show_job(request: Request[State]) -> Response:
     state = request.state
     signed_in = guards.carries_session(request) and await guards.session_of(request)
     job_id = json_body.job_id(request)
-    story = await queries.journal_story(state["db"], job_id) if job_id else None
+    story = await journal.story(state["db"], job_id) if job_id else None
     if story is None:
         raise JobNotFound()
     public = _as_public_json(state["config"], story)
@@ -140,7 +140,7 @@ def _as_admin_json(config: Config, story: JobStory) -> dict[str, Any]:
 async def list_audit(request: Request[State]) -> Response:
     """`GET /api/audit`: sign-ins and changes, newest first."""
     asked = json_body.query(request, AuditQuery)
-    found = await queries.audit_page(
+    found = await audit.page(
         request.state["db"],
         asked.before,
         asked.actor,
@@ -159,7 +159,7 @@ async def _csv(state: State, wanted: JobFilter) -> AsyncIterator[str]:
     place: Place | None = None
     yield _lines([names])
     while True:
-        batch = await queries.journal_page_older(state["db"], wanted, place, CSV_BATCH)
+        batch = await journal.page_older(state["db"], wanted, place, CSV_BATCH)
         if batch:
             yield _lines([_cell(getattr(row, name)) for name in names] for row in batch)
             place = Place(batch[-1].created_at, batch[-1].id)

@@ -18,14 +18,14 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from service import queries
 from service.crypto import is_seal, seal
 from service.errors import NotConfigured, NotFound, PhotoslotError, ProviderBusy, SlotBusy
 from service.http import guards, json_body
 from service.monitoring.provider_health import MODEL_ENDS_SOON
 from service.providers.base import Plan
 from service.providers.http import get
-from service.queries import IngestSlot, Slot
+from service.queries import audit, installation, slots
+from service.queries.slots import IngestSlot, Slot
 from service.shots import plans, test_shot
 from service.shots.test_shot import TestShot
 from service.state import State
@@ -97,12 +97,12 @@ _running: set["asyncio.Task[Any]"] = set()
 async def run(request: Request[State]) -> Response:
     """`POST /api/preflight`: a line of JSON for the plan, one for each check, one for the light."""
     state, wanted = request.state, await json_body.read_json(request, Wanted)
-    active = [slot for slot in await queries.slot_list(state["db"]) if slot.is_active]
+    active = [slot for slot in await slots.all(state["db"]) if slot.is_active]
     queue = ShotQueue()
     checks = await _checks(request, active, queue if wanted.shots else None)
     admin, address = guards.admin(request), guards.address(request)
     details = {"shots": wanted.shots}
-    await queries.audit_add(state["db"], admin, address, "preflight", "all", details)
+    await audit.add(state["db"], admin, address, "preflight", "all", details)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(checks, queue), 200, headers, "application/x-ndjson")
 
@@ -153,7 +153,7 @@ class Prepared:
 
 async def _prepared(state: State, slot: Slot) -> Prepared:
     ttl_hours = state["config"].result_ttl_hours
-    in_force = await queries.slot_for_ingest(state["db"], slot.id, b"", ttl_hours)
+    in_force = await slots.for_ingest(state["db"], slot.id, b"", ttl_hours)
     assert in_force is not None, "slots are never removed"
     try:
         return Prepared(slot.name, in_force, await plans.plans_of(state, in_force))
@@ -213,7 +213,7 @@ async def _database(state: State) -> Finding:
 async def _clock(state: State) -> Finding:
     """Half of the way there and back is nobody's fault."""
     before = datetime.now(UTC)
-    theirs = await queries.house_clock(state["db"])
+    theirs = await installation.clock(state["db"])
     after = datetime.now(UTC)
     return clock_finding(theirs - (before + (after - before) / 2))
 

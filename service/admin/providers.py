@@ -7,12 +7,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.http import json_body
 from service.monitoring.provider_health import Standing
 from service.providers import registry
 from service.providers.base import Operation, Provider
-from service.queries import Breaker
+from service.queries import breakers
+from service.queries.breakers import Breaker
 from service.state import State
 
 
@@ -20,7 +20,7 @@ async def list_providers(request: Request[State]) -> Response:
     """`GET /api/providers`: operations with the JSON Schema of their settings and the roles of
     their templates, accepted picture types, where the key comes from, how the models went lately
     and how those stand that are ordered now."""
-    breakers = await queries.breaker_list(request.state["db"])
+    known = await breakers.all(request.state["db"])
     standings = request.state["watch"].pulses.seen()
     sources = request.state["provider_keys"].sources()
     return json_body.answer(
@@ -29,7 +29,7 @@ async def list_providers(request: Request[State]) -> Response:
                 _described(
                     provider,
                     sources[name],
-                    [b for b in breakers if b.provider == name],
+                    [b for b in known if b.provider == name],
                     [_standing(one) for one in standings if one.provider == name],
                 )
                 for name, provider in sorted(registry.REGISTRY.items())

@@ -6,13 +6,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.admin.slot_fields import UNSET, InFlight, Password, Window
 from service.crypto import hash_password
 from service.errors import InvalidFields, VersionConflict
 from service.http import guards, json_body
-from service.queries import Setting
+from service.queries import audit, breakers, settings, slots
+from service.queries.settings import Setting
 from service.state import State
+from service.storage.database import Runner
 from service.threads import in_thread
 
 ApiKey = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[\x21-\x7e]*$")]
@@ -37,9 +38,9 @@ class SettingsChange(msgspec.Struct, forbid_unknown_fields=True):
 async def show(request: Request[State]) -> Response:
     """`GET /api/settings`."""
     db = request.state["db"]
-    described = _described(request, await queries.setting_list(db))
-    slots = await queries.slot_list(db)
-    described["ingest_password_set"] = all(slot.has_ingest_password for slot in slots)
+    described = _described(request, await settings.all(db))
+    every = await slots.all(db)
+    described["ingest_password_set"] = all(slot.has_ingest_password for slot in every)
     return json_body.answer(described)
 
 
@@ -54,8 +55,8 @@ async def change(request: Request[State]) -> Response:
         pool = state["threads"].passwords
         password_hash = await in_thread(pool, hash_password, given.ingest_password)
     async with state["db"].transaction() as session:
-        await queries.setting_lock(session)
-        before = await queries.setting_list(session)
+        await settings.lock(session)
+        before = await settings.all(session)
         if given.version != _version(before):
             raise VersionConflict(_version(before))
         await _write(request, session, given, password_hash, before)
@@ -82,7 +83,7 @@ def _check_providers(request: Request[State], given: SettingsChange) -> None:
 
 async def _write(
     request: Request[State],
-    session: queries.Runner,
+    session: Runner,
     given: SettingsChange,
     password_hash: str | None,
     before: list[Setting],
@@ -98,16 +99,16 @@ async def _write(
             **new["provider_max_in_flight"],
         }
     if password_hash is not None:
-        await queries.slots_set_ingest_password(session, password_hash)
+        await slots.set_every_ingest_password(session, password_hash)
         new[PASSWORD] = {"set": True}
     if given.provider_keys is not UNSET:
         new[KEYS] = sorted({*old.get(KEYS, []), *given.provider_keys})
-        await queries.breaker_forget(session, list(given.provider_keys))
+        await breakers.forget(session, list(given.provider_keys))
     for key, value in new.items():
-        await queries.setting_put(session, key, value, admin)
+        await settings.put(session, key, value, admin)
     details = {"changed": sorted(new)}
     address = guards.address(request)
-    await queries.audit_add(session, admin, address, "settings.change", "settings", details)
+    await audit.add(session, admin, address, "settings.change", "settings", details)
 
 
 def _described(request: Request[State], found: list[Setting]) -> dict[str, Any]:

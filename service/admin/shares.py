@@ -9,10 +9,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.errors import InvalidFields, NotFound
 from service.http import guards, json_body, links
-from service.queries import Share
+from service.queries import audit, shares, slots
+from service.queries.shares import Share
 from service.state import State
 
 MAX_SHARES_LISTED = 500
@@ -34,14 +34,12 @@ async def add(request: Request[State]) -> Response:
     state, given = request.state, await json_body.read_json(request, NewShare)
     expires_at = datetime.now(UTC) + timedelta(hours=given.hours)
     if given.slot_id is not None:
-        if await queries.slot_by_id(state["db"], given.slot_id) is None:
+        if await slots.by_id(state["db"], given.slot_id) is None:
             raise InvalidFields([{"path": "slot_id", "message": "There is no such slot"}])
     admin, address = guards.admin(request), guards.address(request)
     async with state["db"].transaction() as session:
-        share = await queries.share_add(
-            session, uuid4(), given.slot_id, given.label, admin, expires_at
-        )
-        await queries.audit_add(
+        share = await shares.add(session, uuid4(), given.slot_id, given.label, admin, expires_at)
+        await audit.add(
             session, admin, address, "share.add", str(share.id), {"slot_id": share.slot_id}
         )
     return json_body.answer(_as_json(state, share), 201)
@@ -49,7 +47,7 @@ async def add(request: Request[State]) -> Response:
 
 async def list_shares(request: Request[State]) -> Response:
     """`GET /api/shares`: newest first."""
-    found = await queries.share_list(request.state["db"], MAX_SHARES_LISTED)
+    found = await shares.newest(request.state["db"], MAX_SHARES_LISTED)
     return json_body.answer({"shares": [_as_json(request.state, share) for share in found]})
 
 
@@ -57,11 +55,11 @@ async def revoke(request: Request[State]) -> Response:
     """`DELETE /api/shares/{id}`: the link stops at once; a second time changes nothing."""
     state, share_id = request.state, request.path_params["share_id"]
     async with state["db"].transaction() as session:
-        if await queries.share_by_id(session, share_id) is None:
+        if await shares.by_id(session, share_id) is None:
             raise NotFound("There is no such share.")
-        if await queries.share_revoke(session, share_id):
+        if await shares.revoke(session, share_id):
             admin, address = guards.admin(request), guards.address(request)
-            await queries.audit_add(session, admin, address, "share.revoke", str(share_id), {})
+            await audit.add(session, admin, address, "share.revoke", str(share_id), {})
     return Response(status_code=204)
 
 

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import msgspec
 
-from service import queries
 from service.errors import InvalidFields
 from service.http.json_body import field_error
 from service.providers import registry
 from service.providers.base import Operation
-from service.queries import Slot
+from service.queries import templates
+from service.queries.slots import Slot
 from service.storage.database import Runner
 
 MIN_INGEST_PASSWORD = 6
@@ -171,7 +171,7 @@ def _struct_errors(
 
 async def _missing_templates(db: Runner, fields: Mapping[str, Any]) -> list[dict[str, str]]:
     used = list(_uses(fields))
-    known = {found.id for found in await queries.template_by_ids(db, [UUID(i) for _, i in used])}
+    known = {found.id for found in await templates.by_ids(db, [UUID(i) for _, i in used])}
     return [
         _error(f"{path}.media_id", "There is no such template")
         for path, media_id in used

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from service import queries
 from service.config import ProviderAccount
 from service.errors import NotConfigured, ProviderAuth, ProviderError
 from service.monitoring.provider_health import Standing
 from service.providers import registry
-from service.queries import Breaker, Slot, SlotPlan, SlotShot
+from service.queries import breakers, slots
+from service.queries.breakers import Breaker
+from service.queries.slots import Slot, SlotPlan, SlotShot
 from service.state import State
 
 MODEL_ENDS = "model_ends"
@@ -42,17 +43,17 @@ class Known:
     standings: Mapping[tuple[str, str | None], Standing]
 
 
-async def of_slots(state: State, slots: Sequence[Slot]) -> list[Health]:
+async def of_slots(state: State, wanted: Sequence[Slot]) -> list[Health]:
     """The health of each of these slots."""
-    breakers = await queries.breaker_list(state["db"])
-    shots = await queries.slot_last_shots(state["db"])
+    found = await breakers.all(state["db"])
+    shots = await slots.last_shots(state["db"])
     known = Known(
         accounts=state["provider_keys"].accounts(),
-        breakers={(one.provider, one.model): one for one in breakers},
+        breakers={(one.provider, one.model): one for one in found},
         shots={one.slot_id: one for one in shots},
         standings={(one.provider, one.model): one for one in state["watch"].pulses.seen()},
     )
-    return [_health(slot, known) for slot in slots]
+    return [_health(slot, known) for slot in wanted]
 
 
 def _health(slot: Slot, known: Known) -> Health:

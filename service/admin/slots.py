@@ -9,14 +9,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import logs, queries
+from service import logs
 from service.admin import slot_fields, slot_health
 from service.admin.slot_fields import SlotChange, TestChange
 from service.crypto import hash_password
 from service.errors import NotFound, SlotNotFound, VersionConflict
 from service.http import guards, json_body
 from service.http.multipart import boundary_of, expected_bytes, receive_upload
-from service.queries import IngestSlot, Slot, SlotVersion
+from service.queries import audit, slots, templates
+from service.queries.slots import IngestSlot, Slot, SlotVersion
 from service.shots import edit, picture_response
 from service.shots.shot import arrive
 from service.state import State
@@ -33,7 +34,7 @@ class VersionsQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 async def list_slots(request: Request[State]) -> Response:
     """`GET /api/slots`: all of them, each with how it stands."""
-    found = await queries.slot_list(request.state["db"])
+    found = await slots.all(request.state["db"])
     return json_body.answer({"slots": await _slots_as_json(request, found)})
 
 
@@ -62,9 +63,7 @@ async def list_versions(request: Request[State]) -> Response:
     """`GET /api/slots/{id}/versions`: newest first; `?before=` the last one of a page goes on."""
     slot = await _slot(request)
     before = json_body.query(request, VersionsQuery).before
-    found = await queries.slot_version_page(
-        request.state["db"], slot.id, before, VERSIONS_PER_PAGE + 1
-    )
+    found = await slots.version_page(request.state["db"], slot.id, before, VERSIONS_PER_PAGE + 1)
     page = found[:VERSIONS_PER_PAGE]
     more = len(found) > len(page)
     return json_body.answer(
@@ -85,7 +84,7 @@ async def restore(request: Request[State]) -> Response:
     """`POST /api/slots/{id}/versions/{n}/restore`: a new version like an old one."""
     current = await _slot(request)
     number = min(request.path_params["version"], MAX_VERSION)
-    wanted = await queries.slot_version_by_number(request.state["db"], current.id, number)
+    wanted = await slots.version_by_number(request.state["db"], current.id, number)
     if wanted is None:
         raise NotFound("This slot has no such version.")
     old = {name: wanted.snapshot[name] for name in slot_fields.WRITABLE}
@@ -98,7 +97,7 @@ async def test_shot(request: Request[State]) -> Response:
     field `change` (JSON) tries settings that are not saved."""
     arrived = asyncio.get_running_loop().time()
     state = request.state
-    slot = await queries.slot_for_ingest(
+    slot = await slots.for_ingest(
         state["db"], json_body.slot_id(request), b"", state["config"].result_ttl_hours
     )
     if slot is None:
@@ -160,7 +159,7 @@ async def _slots_as_json(request: Request[State], found: Sequence[Slot]) -> list
 
 
 async def _slot(request: Request[State]) -> Slot:
-    slot = await queries.slot_by_id(request.state["db"], json_body.slot_id(request))
+    slot = await slots.by_id(request.state["db"], json_body.slot_id(request))
     if slot is None:
         raise SlotNotFound()
     return slot
@@ -177,24 +176,24 @@ async def _save(
     """Check and write a new version, its password and its audit entry together."""
     admin, address = guards.admin(request), guards.address(request)
     async with request.state["db"].transaction() as session:
-        await queries.template_lock(session)
+        await templates.lock(session)
         await slot_fields.check(session, fields)
-        version = await queries.slot_update(session, current.id, current.version, fields, admin)
+        version = await slots.update(session, current.id, current.version, fields, admin)
         if version is None:
-            latest = await queries.slot_by_id(session, current.id)
+            latest = await slots.by_id(session, current.id)
             raise VersionConflict(latest.version if latest else current.version)
         changed = sorted(k for k, v in fields.items() if v != getattr(current, k))
         noted = {"version": version, "changed": changed} | (details or {})
         if password_hash is not None:
-            await queries.slot_set_ingest_password(session, current.id, password_hash)
+            await slots.set_ingest_password(session, current.id, password_hash)
             noted["changed"] = [*changed, "ingest_password"]
-        await queries.audit_add(session, admin, address, action, current.id, noted)
+        await audit.add(session, admin, address, action, current.id, noted)
 
 
 async def _audit(
     request: Request[State], action: str, target: str, details: dict[str, Any]
 ) -> None:
-    await queries.audit_add(
+    await audit.add(
         request.state["db"],
         guards.admin(request),
         guards.address(request),
@@ -207,7 +206,7 @@ async def _audit(
 async def _unsaved(state: State, slot: IngestSlot, text: str) -> IngestSlot:
     """The slot as it would be after an unsaved change."""
     change = json_body.decode(text, TestChange, "change")
-    current = await queries.slot_by_id(state["db"], slot.id)
+    current = await slots.by_id(state["db"], slot.id)
     if current is None:
         raise SlotNotFound()
     fields = slot_fields.merged(slot_fields.writable(current), change)

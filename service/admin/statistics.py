@@ -9,9 +9,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.http import json_body
-from service.queries import HourTotals, JobFilter, Point, Totals, duration_of
+from service.queries import journal, stats
+from service.queries.journal import JobFilter
+from service.queries.stats import HourTotals, Point, Totals, duration_of
 from service.state import State
 from service.storage.database import Database
 
@@ -46,8 +47,8 @@ async def show(request: Request[State]) -> Response:
     span = Span.up_to_now(asked.window)
     totals = await _totals(db, span)
     failed = JobFilter(slot_id=slot_id, since=span.since, until=span.until)
-    reasons = await queries.stats_reasons(db, span.since, span.until, slot_id)
-    failures = await queries.journal_failures(db, failed, RECENT_FAILURES)
+    reasons = await stats.reasons(db, span.since, span.until, slot_id)
+    failures = await journal.failures(db, failed, RECENT_FAILURES)
     return json_body.answer(
         {
             "from": span.since,
@@ -58,7 +59,7 @@ async def show(request: Request[State]) -> Response:
             "step_seconds": span.step,
             "series": [asdict(point) for point in await _series(db, span, slot_id)],
             "recent_failures": [asdict(row) for row in failures],
-            "storage": [asdict(kind) for kind in await queries.stats_storage(db)],
+            "storage": [asdict(kind) for kind in await stats.storage(db)],
         }
     )
 
@@ -68,9 +69,7 @@ async def show_slots(request: Request[State]) -> Response:
     db, asked = request.state["db"], json_body.query(request, WindowQuery)
     span = Span.up_to_now(asked.window)
     totals = await _totals(db, span)
-    slots = [
-        asdict(slot) | _figures(totals.get(slot.id)) for slot in await queries.stats_slots_now(db)
-    ]
+    slots = [asdict(slot) | _figures(totals.get(slot.id)) for slot in await stats.slots_now(db)]
     return json_body.answer({"from": span.since, "until": span.until, "slots": slots})
 
 
@@ -99,9 +98,9 @@ class Span:
 async def _totals(db: Database, span: Span) -> dict[str | None, Totals]:
     """Figures by slot; those of the house under None."""
     if span.is_exact:
-        exact = await queries.stats_totals(db, span.since, span.until)
+        exact = await stats.totals(db, span.since, span.until)
         return {row.slot_id: row for row in exact}
-    hours = await queries.stats_hours(db, span.since, span.until)
+    hours = await stats.hours(db, span.since, span.until)
     return {row.slot_id: _summed(row.slot_id, [row]) for row in hours} | {
         None: _summed(None, hours)
     }
@@ -121,8 +120,8 @@ def _summed(slot_id: str | None, rows: Sequence[HourTotals]) -> Totals:
 
 async def _series(db: Database, span: Span, slot_id: str | None) -> list[Point]:
     if span.is_exact:
-        return await queries.stats_series(db, span.since, span.until, span.step, slot_id)
-    hours = await queries.stats_hour_series(db, span.since, span.until, span.step, slot_id)
+        return await stats.series(db, span.since, span.until, span.step, slot_id)
+    hours = await stats.hour_series(db, span.since, span.until, span.step, slot_id)
     return [
         Point(
             *(hour.at, hour.done, hour.failed, hour.timeout),

@@ -7,15 +7,16 @@ from uuid import UUID, uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.errors import TemplateInUse, TemplateNotFound
 from service.http import guards, json_body
 from service.http.file_response import whole_file
 from service.http.multipart import Progress, boundary_of, receive_upload
 from service.pictures.inspect import inspect
 from service.pictures.prepare import preview
-from service.queries import ListedTemplate, Template
+from service.queries import audit, templates
+from service.queries.templates import ListedTemplate, Template
 from service.state import State
+from service.storage.database import Runner
 from service.threads import in_thread
 
 MAX_TEMPLATE_BYTES = 30 * 1024**2
@@ -42,8 +43,8 @@ async def add(request: Request[State]) -> Response:
         info = await in_thread(state["threads"].images, inspect, path, pixels)
         data = await in_thread(state["threads"].disk, path.read_bytes)
     async with state["db"].transaction() as session:
-        await queries.template_lock(session)
-        known = await queries.template_by_digest(session, upload.sha256)
+        await templates.lock(session)
+        known = await templates.by_digest(session, upload.sha256)
         if known is not None and state["media"].path(known.path).is_file():
             return json_body.answer(_as_json(known), 200)
         # A file that was lost comes back under its old id: what uses it works again.
@@ -53,16 +54,16 @@ async def add(request: Request[State]) -> Response:
         )
         if known is not None:
             return json_body.answer(_as_json(known), 200)
-        await queries.template_add(session, template_id, kept, info, len(data), sha256)
+        await templates.add(session, template_id, kept, info, len(data), sha256)
         await _audit(request, session, "template.add", template_id)
-        added = await queries.template_by_digest(session, sha256)
+        added = await templates.by_digest(session, sha256)
     assert added is not None
     return json_body.answer(_as_json(added), 201)
 
 
 async def list_templates(request: Request[State]) -> Response:
     """`GET /api/template-media`: each with the slots that use it."""
-    found = await queries.template_list(request.state["db"])
+    found = await templates.all(request.state["db"])
     return json_body.answer({"templates": [_as_json(template) for template in found]})
 
 
@@ -88,8 +89,8 @@ async def remove(request: Request[State]) -> Response:
     """`DELETE /api/template-media/{id}`: refused while a slot or a kept version uses it."""
     state, template = request.state, await _template(request)
     async with state["db"].transaction() as session:
-        await queries.template_lock(session)
-        path = await queries.template_remove(session, template.id)
+        await templates.lock(session)
+        path = await templates.remove(session, template.id)
         if path is None:
             raise TemplateInUse()
         await _audit(request, session, "template.remove", template.id)
@@ -105,7 +106,7 @@ GUARDS = {
 
 
 async def _template(request: Request[State]) -> Template:
-    found = await queries.template_by_ids(request.state["db"], [request.path_params["template_id"]])
+    found = await templates.by_ids(request.state["db"], [request.path_params["template_id"]])
     if not found:
         raise TemplateNotFound()
     return found[0]
@@ -117,8 +118,6 @@ def _as_json(template: Template | ListedTemplate) -> dict[str, object]:
     return fields
 
 
-async def _audit(
-    request: Request[State], session: queries.Runner, action: str, template_id: UUID
-) -> None:
+async def _audit(request: Request[State], session: Runner, action: str, template_id: UUID) -> None:
     admin, address = guards.admin(request), guards.address(request)
-    await queries.audit_add(session, admin, address, action, str(template_id), {})
+    await audit.add(session, admin, address, action, str(template_id), {})

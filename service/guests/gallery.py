@@ -9,7 +9,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.crypto import digest
 from service.errors import (
     RateLimited,
@@ -18,7 +17,9 @@ from service.errors import (
 )
 from service.http import guards, json_body, links
 from service.pictures.qr import qr_code
-from service.queries import GalleryRow, Share
+from service.queries import gallery, shares, throttles
+from service.queries.gallery import GalleryRow
+from service.queries.shares import Share
 from service.state import State
 from service.throttle import GALLERY
 
@@ -39,7 +40,7 @@ async def show_slot(request: Request[State]) -> Response:
     """`GET /public/slots/{slot_id}?share=`: the newest pictures of one slot."""
     slot_id = json_body.slot_id(request)
     asked = await _check(request, slot_id)
-    found = await queries.gallery_page(request.state["db"], slot_id, asked.limit)
+    found = await gallery.page(request.state["db"], slot_id, asked.limit)
     if not found:
         raise SlotNotFound()
     return _gallery(_grouped(request.state, found)[0])
@@ -48,7 +49,7 @@ async def show_slot(request: Request[State]) -> Response:
 async def show_all(request: Request[State]) -> Response:
     """`GET /public/slots?share=`: the newest pictures of every slot."""
     asked = await _check(request, None)
-    found = await queries.gallery_page(request.state["db"], None, asked.limit)
+    found = await gallery.page(request.state["db"], None, asked.limit)
     return _gallery({"slots": _grouped(request.state, found)})
 
 
@@ -83,11 +84,11 @@ async def _share(request: Request[State], token: str) -> Share:
     `RateLimited` for an address that asks too often."""
     state = request.state
     subject = digest("gallery", guards.address(request))
-    if not await queries.throttle_count(state["db"], subject, GALLERY):
-        seconds = await queries.throttle_blocked(state["db"], [subject])
+    if not await throttles.count(state["db"], subject, GALLERY):
+        seconds = await throttles.blocked_seconds(state["db"], [subject])
         raise RateLimited("Too many requests from this address.", retry_after=seconds or 1)
     share_id = links.share_id_of(state["config"], token)
-    share = await queries.share_by_id(state["db"], share_id) if share_id else None
+    share = await shares.by_id(state["db"], share_id) if share_id else None
     if share is None or share.revoked_at or share.expires_at <= datetime.now(UTC):
         raise ShareInvalid()
     return share

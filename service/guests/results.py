@@ -12,7 +12,6 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import queries
 from service.crypto import digest
 from service.errors import (
     DeleteKeyInvalid,
@@ -26,7 +25,9 @@ from service.http import guards, json_body, links
 from service.http.file_response import FileAnswer, ignore_range
 from service.pictures.prepare import preview
 from service.pictures.qr import qr_code
-from service.queries import Job, KeptFile
+from service.queries import audit, jobs, media
+from service.queries.jobs import Job
+from service.queries.media import KeptFile
 from service.state import State
 from service.storage.media import EXTENSIONS
 from service.threads import in_thread
@@ -49,7 +50,7 @@ async def show(request: Request[State]) -> Response:
     result = await _visible(request, job)
     path = request.state["media"].path(result.path)
     if not path.is_file():
-        await queries.media_gone(request.state["db"], job.id, "result")
+        await media.mark_gone(request.state["db"], job.id, "result")
         raise ResultExpired()
     disposition = "attachment" if request.query_params.get("download") == "1" else "inline"
     return _file(request, path, result, f"{job.id}.{EXTENSIONS[result.mime]}", disposition)
@@ -84,13 +85,11 @@ async def remove(request: Request[State]) -> Response:
     job = await _job(request)
     _current(job)
     async with state["db"].transaction() as session:
-        if not await queries.media_lock_result(session, job.id):
+        if not await media.lock_result(session, job.id):
             raise ResultExpired()
-        paths = await queries.media_forget(session, job.id)
-        await queries.job_forget(session, job.id)
-        await queries.audit_add(
-            session, "guest", guards.address(request), "result.delete", str(job.id), {}
-        )
+        paths = await media.forget(session, job.id)
+        await jobs.forget(session, job.id)
+        await audit.add(session, "guest", guards.address(request), "result.delete", str(job.id), {})
         await in_thread(state["threads"].disk, state["media"].remove, paths)
     return Response(status_code=204)
 
@@ -105,7 +104,7 @@ def _check_key(request: Request[State]) -> None:
 
 async def _job(request: Request[State]) -> Job:
     job_id = json_body.job_id(request)
-    job = await queries.job_by_id(request.state["db"], job_id) if job_id else None
+    job = await jobs.by_id(request.state["db"], job_id) if job_id else None
     if job is None:
         raise ResultNotFound()
     return job
@@ -143,30 +142,30 @@ def _kept(job: Job) -> KeptFile:
 
 async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
     """The kept preview, or a new one. Two makers at once write the same bytes to the same name."""
-    media, db = state["media"], state["db"]
-    known = await queries.media_preview(db, job.id)
-    if known and media.path(known.path).is_file():
+    files, db = state["media"], state["db"]
+    known = await media.preview(db, job.id)
+    if known and files.path(known.path).is_file():
         width, height = result.width, result.height
         return KeptFile(
             known.path, "image/webp", known.bytes, known.sha256, width, height, result.expires_at
         )
     try:
         data, width, height = await in_thread(
-            state["threads"].images, preview, media.path(result.path)
+            state["threads"].images, preview, files.path(result.path)
         )
     except FileNotFoundError:
-        await queries.media_gone(db, job.id, "result")
+        await media.mark_gone(db, job.id, "result")
         raise ResultExpired() from None
     except InvalidImage:
         raise ResultNotFound() from None
     path, sha256 = await in_thread(
-        state["threads"].disk, media.keep, "previews", job.id, "image/webp", data
+        state["threads"].disk, files.keep, "previews", job.id, "image/webp", data
     )
     made = KeptFile(path, "image/webp", len(data), sha256, width, height, result.expires_at)
-    await queries.media_add_preview(db, job.id, made)
-    if await queries.media_preview(db, job.id) is None:
+    await media.add_preview(db, job.id, made)
+    if await media.preview(db, job.id) is None:
         # The guest took the picture back while this was made.
-        await in_thread(state["threads"].disk, media.remove, [path])
+        await in_thread(state["threads"].disk, files.remove, [path])
         raise ResultExpired()
     return made
 

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import queries
 from service.errors import Forbidden, Unauthorized
 from service.http import sessions
 from service.http.sessions import Session
+from service.queries import ended_sessions
 from service.state import State
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -104,7 +104,7 @@ async def session_of(request: Request[State]) -> Session:
     if not token:
         raise Unauthorized()
     session = sessions.verify(token, config.jwt_signing_keys, state["admins"])
-    if await queries.session_has_ended(state["db"], session.jti):
+    if await ended_sessions.contains(state["db"], session.jti):
         raise Unauthorized("This session has ended. Sign in again.")
     return session
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from service.config import Config
 from service.crypto import is_seal, read_link, seal, sign_link
-from service.queries import Share
+from service.queries.shares import Share
 
 DELETE_SALT = "photoslot.delete"
 SHARE_SALT = "photoslot.share"

@@ -22,7 +22,9 @@ from service.errors import NotFound, ProviderAuth, Unauthorized
 from service.http import guards
 from service.monitoring.checks import DatabaseSight, Figures, MediaSight
 from service.monitoring.provider_health import UNKNOWN, Standing
-from service.queries import HouseNow, SlotUse, Storage
+from service.queries.installation import HouseNow
+from service.queries.slots import SlotUse
+from service.queries.stats import Storage
 from service.state import State
 from service.threads import in_thread
 

@@ -5,12 +5,14 @@ Nothing here runs by itself: somebody asks, and is told what the last look saw.
 
 from dataclasses import dataclass
 
-from service import queries
 from service.config import Config
 from service.errors import PhotoslotError, StorageFull
 from service.monitoring.cached_check import Glance
 from service.monitoring.provider_health import Pulses
-from service.queries import HouseNow, SlotUse, Storage
+from service.queries import installation, slots, stats
+from service.queries.installation import HouseNow
+from service.queries.slots import SlotUse
+from service.queries.stats import Storage
 from service.storage.database import Database
 from service.storage.media import Media, Space
 from service.storage.schema import misfit
@@ -82,7 +84,7 @@ def open_watch(
 
 async def _look_at_database(db: Database) -> DatabaseSight:
     try:
-        applied = await queries.house_migrations(db)
+        applied = await installation.migrations(db)
     except PhotoslotError as error:
         return DatabaseSight(error.reason)
     return DatabaseSight("schema_mismatch" if misfit(applied) else "ok", max(applied, default=None))
@@ -107,9 +109,9 @@ def _look_at_media(media: Media, min_free_mb: int) -> MediaSight:
 async def _read_figures(db: Database, timezone: str) -> Figures | None:
     try:
         return Figures(
-            tuple(await queries.stats_storage(db)),
-            tuple(await queries.house_slots(db, timezone)),
-            await queries.house_now(db),
+            tuple(await stats.storage(db)),
+            tuple(await slots.usage(db, timezone)),
+            await installation.status(db),
         )
     except PhotoslotError:
         return None

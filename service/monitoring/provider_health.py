@@ -13,13 +13,14 @@ from typing import Any
 
 import httpx
 
-from service import queries
 from service.config import ProviderAccount
 from service.errors import NotConfigured, PhotoslotError, ProviderUnavailable
 from service.monitoring.cached_check import Glance
 from service.providers import registry
 from service.providers.base import Plan, Pulse
-from service.queries import Breaker, Slot
+from service.queries import breakers, slots
+from service.queries.breakers import Breaker
+from service.queries.slots import Slot
 from service.storage.accounts import ProviderKeys
 from service.storage.database import Database
 
@@ -83,12 +84,12 @@ class Pulses:
         """Look now, and ping whom nothing was heard of lately."""
         try:
             accounts = self._keys.accounts()
-            slots = [slot for slot in await queries.slot_list(self._db) if slot.is_active]
-            breakers = await queries.breaker_list(self._db)
+            active = [slot for slot in await slots.all(self._db) if slot.is_active]
+            found = await breakers.all(self._db)
         except PhotoslotError:
             return ()
-        plans, unfit = _ordered(slots, accounts)
-        traffic = {(one.provider, one.model): one for one in breakers}
+        plans, unfit = _ordered(active, accounts)
+        traffic = {(one.provider, one.model): one for one in found}
         await asyncio.gather(*(self._ping(plan) for plan in self._due(plans, traffic)))
         models = (self._standing(plan, traffic.get(_key(plan))) for plan in plans)
         return (*models, *unfit)

@@ -23,14 +23,14 @@ class AuditEntry:
     details: Mapping[str, Any]
 
 
-async def audit_add(
+async def add(
     db: Runner, actor: str, address: str, action: str, target: str, details: Mapping[str, Any]
 ) -> None:
     """Write an entry; best in the transaction of the change itself."""
     await db.run("audit_add", actor, address, action, target, details)
 
 
-async def audit_page(
+async def page(
     db: Runner, before: int | None, actor: str | None, action: str | None, limit: int
 ) -> list[AuditEntry]:
     """Entries below `before`, newest first."""

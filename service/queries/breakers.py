@@ -27,7 +27,7 @@ class Breaker:
     probe_at: datetime | None
 
 
-async def breaker_fail(
+async def fail(
     db: Database, provider: str, model: str, reason: str, details: str | None, seconds: float
 ) -> None:
     """Count a call that failed after so many seconds."""
@@ -37,16 +37,16 @@ async def breaker_fail(
     )
 
 
-async def breaker_mend(db: Database, provider: str, model: str) -> None:
-    """Close it: the model has answered. `job_finish` does this too."""
+async def mend(db: Database, provider: str, model: str) -> None:
+    """Close it: the model has answered. `jobs.finish` does this too."""
     await db.run("breaker_mend", provider, model)
 
 
-async def breaker_forget(db: Runner, providers: Sequence[str]) -> None:
+async def forget(db: Runner, providers: Sequence[str]) -> None:
     """Close those of these providers, whatever they did."""
     await db.run("breaker_forget", providers)
 
 
-async def breaker_list(db: Runner) -> list[Breaker]:
+async def all(db: Runner) -> list[Breaker]:
     """All of them."""
-    return [Breaker(**row) for row in await db.many("breaker_list")]
+    return [Breaker(**row) for row in await db.many("breaker_all")]

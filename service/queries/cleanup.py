@@ -24,19 +24,19 @@ class Due:
     interrupted: int
 
 
-async def cleanup_turn(session: Session) -> bool:
+async def lock(session: Session) -> bool:
     """Whether nobody else cleans; then others wait until this session ends."""
-    free: bool = await session.value("cleanup_turn")
+    free: bool = await session.value("cleanup_lock")
     return free
 
 
-async def cleanup_in_the_way(db: Runner) -> bool:
+async def must_wait(db: Runner) -> bool:
     """Whether shots are being taken now."""
-    shots: bool = await db.value("cleanup_in_the_way", SHOTS_SECONDS)
+    shots: bool = await db.value("cleanup_must_wait", SHOTS_SECONDS)
     return shots
 
 
-async def cleanup_due(db: Runner, days: int) -> Due:
+async def due(db: Runner, days: int) -> Due:
     """What there is to do, with jobs and audit kept for so many `days`."""
     row = await db.one(
         "cleanup_due",
@@ -47,36 +47,36 @@ async def cleanup_due(db: Runner, days: int) -> Due:
     return Due(**row)
 
 
-async def cleanup_unknown(db: Runner, paths: Sequence[str]) -> list[str]:
+async def unknown(db: Runner, paths: Sequence[str]) -> list[str]:
     """Those of the paths that no row names."""
     return [row["path"] for row in await db.many("cleanup_unknown", paths)]
 
 
-async def cleanup_jobs(db: Runner, days: int, limit: int) -> int:
+async def jobs(db: Runner, days: int, limit: int) -> int:
     """Jobs older than `days` whose files are gone."""
     return await db.run("cleanup_jobs", days, limit)
 
 
-async def cleanup_audit(db: Runner, days: int, limit: int) -> int:
+async def audit(db: Runner, days: int, limit: int) -> int:
     """Entries of the audit older than `days`."""
     return await db.run("cleanup_audit", days, limit)
 
 
-async def cleanup_shares(db: Runner, limit: int) -> int:
+async def shares(db: Runner, limit: int) -> int:
     """Gallery links whose time is over."""
     return await db.run("cleanup_shares", limit)
 
 
-async def cleanup_sessions(db: Runner, limit: int) -> int:
+async def sessions(db: Runner, limit: int) -> int:
     """Ended sessions that have expired as well."""
     return await db.run("cleanup_sessions", limit)
 
 
-async def cleanup_throttles(db: Runner, limit: int) -> int:
+async def throttles(db: Runner, limit: int) -> int:
     """Failed passwords that no longer count."""
     return await db.run("cleanup_throttles", throttle.LONGEST_SECONDS, limit)
 
 
-async def cleanup_turns(db: Runner, limit: int) -> int:
+async def turns(db: Runner, limit: int) -> int:
     """Turns at a provider that are long over."""
     return await db.run("cleanup_turns", TURN_SECONDS, limit)

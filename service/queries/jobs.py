@@ -68,7 +68,7 @@ class Claim:
     retry_seconds: int | None = None
 
 
-async def job_claim(db: Database, job: NewJob) -> Claim:
+async def claim(db: Database, job: NewJob) -> Claim:
     """Take a shot in under its limits, right under any number of processes.
 
     When the connection breaks before the answer is heard, the claim is made again and may meet
@@ -99,7 +99,7 @@ async def job_claim(db: Database, job: NewJob) -> Claim:
     return Claim("claimed", job.id, place=1)
 
 
-async def job_move(
+async def move(
     db: Database, job_id: UUID, to: Candidate, attempts: Sequence[Mapping[str, Any]], worker: int
 ) -> str | None:
     """Give a running shot a place at another provider, with what was tried so far; why there is
@@ -123,7 +123,7 @@ class Stages:
     total: int | None = None
 
 
-async def job_finish(
+async def finish(
     db: Database,
     job_id: UUID,
     *,
@@ -151,7 +151,7 @@ async def job_finish(
     return finished == 1
 
 
-async def job_fail(
+async def fail(
     db: Database,
     job_id: UUID,
     *,
@@ -178,12 +178,12 @@ async def job_fail(
     )
 
 
-async def job_undelivered(db: Database, job_id: UUID) -> None:
+async def mark_undelivered(db: Database, job_id: UUID) -> None:
     """Remember that the device had gone before it had the whole picture."""
-    await db.run("job_undelivered", job_id)
+    await db.run("job_mark_undelivered", job_id)
 
 
-async def job_forget(session: Session, job_id: UUID) -> None:
+async def forget(session: Session, job_id: UUID) -> None:
     """Leave of a job only what is counted."""
     await session.run("job_forget", job_id)
 
@@ -250,7 +250,7 @@ class Job(Visibility):
         return KeptFile(**{name: getattr(self, f"result_{name}") for name in fields})
 
 
-async def job_by_id(db: Database, job_id: UUID) -> Job | None:
+async def by_id(db: Database, job_id: UUID) -> Job | None:
     """A job with its picture."""
     row = await db.one("job_by_id", job_id)
     return Job(**row) if row else None
@@ -264,15 +264,15 @@ class DeadJob:
     created_at: datetime
 
 
-async def jobs_dead(db: Runner, worker: int, slot_id: str | None = None) -> list[DeadJob]:
-    """The jobs whose process died, of a slot or of all, as `jobs_interrupt` would end them."""
+async def dead(db: Runner, worker: int, slot_id: str | None = None) -> list[DeadJob]:
+    """The jobs whose process died, of a slot or of all, as `interrupt` would end them."""
     rows = await db.many(
         "jobs_dead", worker, slot_id, None, INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
     )
     return [DeadJob(**row) for row in rows]
 
 
-async def job_adopt(db: Runner, job: DeadJob, result: KeptFile, kept_at: datetime) -> bool:
+async def adopt(db: Runner, job: DeadJob, result: KeptFile, kept_at: datetime) -> bool:
     """Make a dead job done by the picture it left; False when somebody ended it before. The
     picture's time counts from `kept_at` under a setting, else ends as `result` says."""
     total_ms = round((kept_at - job.created_at).total_seconds() * 1000)
@@ -284,7 +284,7 @@ async def job_adopt(db: Runner, job: DeadJob, result: KeptFile, kept_at: datetim
     return adopted == 1
 
 
-async def jobs_interrupt(
+async def interrupt(
     db: Runner, worker: int, slot_id: str | None = None, provider: str | None = None
 ) -> list[UUID]:
     """End the jobs whose process died, those of a slot or provider, or all; their ids. `worker` is

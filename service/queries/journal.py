@@ -101,43 +101,41 @@ class JobStory(Visibility):
     result_cleaned_at: datetime | None
 
 
-async def journal_page_older(
+async def page_older(
     db: Database, wanted: JobFilter, place: Place | None, limit: int
 ) -> list[JobRow]:
     """Jobs below `place` (or from the top), newest first."""
     below = (place.created_at, place.id) if place else (None, None)
     async with db.transaction() as session:
-        await journal_plan_for_values(session)
+        await plan_for_values(session)
         rows = await session.many("journal_page_older", *astuple(wanted), *below, limit)
     return [JobRow(**row) for row in rows]
 
 
-async def journal_page_newer(
-    db: Database, wanted: JobFilter, place: Place, limit: int
-) -> list[JobRow]:
+async def page_newer(db: Database, wanted: JobFilter, place: Place, limit: int) -> list[JobRow]:
     """Jobs just above `place`, oldest first."""
     above = (place.created_at, place.id)
     async with db.transaction() as session:
-        await journal_plan_for_values(session)
+        await plan_for_values(session)
         rows = await session.many("journal_page_newer", *astuple(wanted), *above, limit)
     return [JobRow(**row) for row in rows]
 
 
-async def journal_failures(db: Database, wanted: JobFilter, limit: int) -> list[JobRow]:
+async def failures(db: Database, wanted: JobFilter, limit: int) -> list[JobRow]:
     """The newest jobs that failed or timed out."""
     span = (wanted.since, wanted.until)
     async with db.transaction() as session:
-        await journal_plan_for_values(session)
+        await plan_for_values(session)
         rows = await session.many("journal_failures", wanted.slot_id, *span, limit)
     return [JobRow(**row) for row in rows]
 
 
-async def journal_story(db: Runner, job_id: UUID) -> JobStory | None:
+async def story(db: Runner, job_id: UUID) -> JobStory | None:
     """All that is written of one job."""
     row = await db.one("journal_story", job_id)
     return JobStory(**row) if row else None
 
 
-async def journal_plan_for_values(session: Session) -> None:
+async def plan_for_values(session: Session) -> None:
     """Have the statements of this transaction planned for their values."""
     await session.run("journal_plan_for_values")

@@ -18,16 +18,16 @@ class Setting:
     updated_by: str
 
 
-async def setting_list(db: Runner) -> list[Setting]:
+async def all(db: Runner) -> list[Setting]:
     """All settings."""
-    return [Setting(**row) for row in await db.many("setting_list")]
+    return [Setting(**row) for row in await db.many("setting_all")]
 
 
-async def setting_lock(db: Runner) -> None:
+async def lock(db: Runner) -> None:
     """Stand in line with other changes until the transaction ends."""
     await db.run("setting_lock")
 
 
-async def setting_put(db: Runner, key: str, value: Any, admin: str) -> None:
+async def put(db: Runner, key: str, value: Any, admin: str) -> None:
     """Set one."""
     await db.run("setting_put", key, value, admin)

@@ -1,4 +1,4 @@
-"""Gallery links and what they show."""
+"""Gallery links."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,22 +20,7 @@ class Share:
     revoked_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class GalleryRow:
-    """A picture of a slot; a slot without pictures has one row without a job."""
-
-    slot_id: str
-    slot_name: str
-    job_id: UUID | None
-    finished_at: datetime | None
-    path: str | None
-    mime: str | None
-    width: int | None
-    height: int | None
-    expires_at: datetime | None
-
-
-async def share_add(
+async def add(
     db: Runner, share_id: UUID, slot_id: str | None, label: str, admin: str, expires_at: datetime
 ) -> Share:
     """Give out a link."""
@@ -44,23 +29,17 @@ async def share_add(
     return Share(**row)
 
 
-async def share_by_id(db: Runner, share_id: UUID) -> Share | None:
+async def by_id(db: Runner, share_id: UUID) -> Share | None:
     """A link, whatever became of it."""
     row = await db.one("share_by_id", share_id)
     return Share(**row) if row else None
 
 
-async def share_list(db: Runner, limit: int) -> list[Share]:
+async def newest(db: Runner, limit: int) -> list[Share]:
     """Links, newest first."""
-    return [Share(**row) for row in await db.many("share_list", limit)]
+    return [Share(**row) for row in await db.many("share_newest", limit)]
 
 
-async def share_revoke(db: Runner, share_id: UUID) -> bool:
+async def revoke(db: Runner, share_id: UUID) -> bool:
     """Take a link back; False when it already was."""
     return await db.run("share_revoke", share_id) == 1
-
-
-async def gallery_page(db: Runner, slot_id: str | None, per_slot: int) -> list[GalleryRow]:
-    """The newest pictures of a slot, or of every slot; empty when there is no such slot."""
-    rows = await db.many("gallery_page", slot_id, per_slot)
-    return [GalleryRow(**row) for row in rows]

@@ -61,7 +61,7 @@ class IngestSlot:
         return _plans(self)
 
 
-async def slot_for_ingest(
+async def for_ingest(
     db: Database, slot_id: str, subject: bytes, ttl_hours: int
 ) -> IngestSlot | None:
     """The slot, its window and limits, and for how long `subject` is still shut out."""
@@ -133,23 +133,23 @@ class SlotVersion:
     created_by: str
 
 
-async def slot_list(db: Runner) -> list[Slot]:
+async def all(db: Runner) -> list[Slot]:
     """Every slot."""
-    return [Slot(**row) for row in await db.many("slot_list")]
+    return [Slot(**row) for row in await db.many("slot_all")]
 
 
-async def slot_by_id(db: Runner, slot_id: str) -> Slot | None:
+async def by_id(db: Runner, slot_id: str) -> Slot | None:
     """One slot."""
     row = await db.one("slot_by_id", slot_id)
     return Slot(**row) if row else None
 
 
-async def slot_last_shots(db: Runner) -> list[SlotShot]:
+async def last_shots(db: Runner) -> list[SlotShot]:
     """The last shots of those slots that had one lately."""
     return [SlotShot(**row) for row in await db.many("slot_last_shots")]
 
 
-async def slot_update(
+async def update(
     db: Runner, slot_id: str, version: int, fields: Mapping[str, Any], admin: str
 ) -> int | None:
     """Write a new version over `version`; its number, or None when that is no longer the newest."""
@@ -163,17 +163,17 @@ async def slot_update(
     return new
 
 
-async def slots_set_ingest_password(db: Runner, password_hash: str) -> int:
+async def set_every_ingest_password(db: Runner, password_hash: str) -> int:
     """Give every slot this hash; the number of slots."""
-    return await db.run("slots_set_ingest_password", password_hash)
+    return await db.run("slot_set_every_ingest_password", password_hash)
 
 
-async def slot_set_ingest_password(db: Runner, slot_id: str, password_hash: str) -> None:
+async def set_ingest_password(db: Runner, slot_id: str, password_hash: str) -> None:
     """Give one slot this hash."""
     await db.run("slot_set_ingest_password", slot_id, password_hash)
 
 
-async def slot_version_page(
+async def version_page(
     db: Runner, slot_id: str, before: int | None, limit: int
 ) -> list[SlotVersion]:
     """Versions below `before`, newest first."""
@@ -181,7 +181,26 @@ async def slot_version_page(
     return [SlotVersion(**row) for row in rows]
 
 
-async def slot_version_by_number(db: Runner, slot_id: str, version: int) -> SlotVersion | None:
+async def version_by_number(db: Runner, slot_id: str, version: int) -> SlotVersion | None:
     """One version."""
     row = await db.one("slot_version_by_number", slot_id, version)
     return SlotVersion(**row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUse:
+    """What a slot may do and how much of it is used; `shots_today` only counts under a limit."""
+
+    id: str
+    provider: str
+    is_active: bool
+    window_seconds: int
+    max_in_flight: int
+    in_flight: int
+    daily_limit: int | None
+    shots_today: int
+
+
+async def usage(db: Database, timezone: str) -> list[SlotUse]:
+    """Every slot's limits and use; a day begins at midnight in `timezone`."""
+    return [SlotUse(**row) for row in await db.many("slot_usage", timezone)]

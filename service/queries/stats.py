@@ -98,17 +98,17 @@ class Storage:
     bytes: int
 
 
-async def stats_totals(db: Runner, since: datetime, until: datetime) -> list[Totals]:
+async def totals(db: Runner, since: datetime, until: datetime) -> list[Totals]:
     """The house's figures and those of each slot that had shots."""
     return [Totals(**row) for row in await db.many("stats_totals", since, until)]
 
 
-async def stats_hours(db: Runner, since: datetime, until: datetime) -> list[HourTotals]:
+async def hours(db: Runner, since: datetime, until: datetime) -> list[HourTotals]:
     """Each slot's sums from a whole hour on."""
     return [HourTotals(**row) for row in await db.many("stats_hours", since, until)]
 
 
-async def stats_hour_series(
+async def hour_series(
     db: Runner, since: datetime, until: datetime, step_seconds: int, slot_id: str | None
 ) -> list[HourPoint]:
     """Steps of a window of whole hours, those without a shot left out."""
@@ -133,14 +133,14 @@ def duration_of(latency: Sequence[int], share: float) -> int | None:
     return None
 
 
-async def stats_reasons(
+async def reasons(
     db: Runner, since: datetime, until: datetime, slot_id: str | None
 ) -> list[Reason]:
     """Why shots failed, the most frequent reason first."""
     return [Reason(**row) for row in await db.many("stats_reasons", since, until, slot_id)]
 
 
-async def stats_series(
+async def series(
     db: Runner, since: datetime, until: datetime, step_seconds: int, slot_id: str | None
 ) -> list[Point]:
     """Steps of a window, those without a shot left out."""
@@ -148,11 +148,11 @@ async def stats_series(
     return [Point(**row) for row in rows]
 
 
-async def stats_slots_now(db: Runner) -> list[SlotNow]:
+async def slots_now(db: Runner) -> list[SlotNow]:
     """Every slot at this moment."""
     return [SlotNow(**row) for row in await db.many("stats_slots_now")]
 
 
-async def stats_storage(db: Runner) -> list[Storage]:
+async def storage(db: Runner) -> list[Storage]:
     """What is kept, by kind."""
     return [Storage(**row) for row in await db.many("stats_storage")]

@@ -1,4 +1,4 @@
-"""Template images, and files whose time is over."""
+"""Template images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,22 +38,12 @@ class ListedTemplate:
     kept_versions: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExpiredFile:
-    """A file to remove."""
-
-    id: UUID
-    path: str
-    bytes: int
-    expires_at: datetime
-
-
-async def template_lock(db: Runner) -> None:
+async def lock(db: Runner) -> None:
     """Stand in line with those who use or remove templates until the transaction ends."""
     await db.run("template_lock")
 
 
-async def template_add(
+async def add(
     db: Runner, template_id: UUID, path: str, info: ImageInfo, size: int, sha256: Digest
 ) -> None:
     """Remember a template image of `size` bytes; the same bytes are kept once."""
@@ -63,36 +53,23 @@ async def template_add(
     )
 
 
-async def template_by_digest(db: Runner, sha256: Digest) -> Template | None:
+async def by_digest(db: Runner, sha256: Digest) -> Template | None:
     """The template with these bytes."""
     row = await db.one("template_by_digest", sha256)
     return Template(**row) if row else None
 
 
-async def template_by_ids(db: Runner, ids: Sequence[UUID]) -> list[Template]:
+async def by_ids(db: Runner, ids: Sequence[UUID]) -> list[Template]:
     """Those of the templates that exist."""
     return [Template(**row) for row in await db.many("template_by_ids", ids)] if ids else []
 
 
-async def template_list(db: Runner) -> list[ListedTemplate]:
+async def all(db: Runner) -> list[ListedTemplate]:
     """Every template with its users."""
-    return [ListedTemplate(**row) for row in await db.many("template_list")]
+    return [ListedTemplate(**row) for row in await db.many("template_all")]
 
 
-async def template_remove(db: Runner, template_id: UUID) -> str | None:
+async def remove(db: Runner, template_id: UUID) -> str | None:
     """Forget an unused template; its path, or None while something uses it."""
     path: str | None = await db.value("template_remove", template_id)
     return path
-
-
-async def media_expired(
-    db: Runner, slot_id: str | None, last: ExpiredFile | None, limit: int
-) -> list[ExpiredFile]:
-    """A batch of files whose time is over, behind `last`; locked until the transaction ends."""
-    place = (last.expires_at, last.id) if last else (None, None)
-    return [ExpiredFile(**row) for row in await db.many("media_expired", slot_id, *place, limit)]
-
-
-async def media_clean(db: Runner, ids: Sequence[UUID]) -> None:
-    """These files are removed."""
-    await db.run("media_clean", ids)

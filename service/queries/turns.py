@@ -4,7 +4,7 @@ from service.crypto import Digest
 from service.storage.database import Database
 
 
-async def turn_take(db: Database, subject: Digest, pace: float) -> float:
+async def take(db: Database, subject: Digest, pace: float) -> float:
     """Take the next free moment of `subject`, `pace` seconds behind the last one that was taken in
     any process; the seconds until then."""
     seconds: float = await db.value("turn_take", subject, pace)

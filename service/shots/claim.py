@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service import queries
 from service.errors import (
     IdempotencyConflict,
     Interrupted,
@@ -24,7 +23,8 @@ from service.errors import (
 )
 from service.http.multipart import Upload
 from service.pictures.inspect import ImageInfo
-from service.queries import Claim, Job, NewJob
+from service.queries import jobs, media
+from service.queries.jobs import Claim, Job, NewJob
 from service.shots.plans import candidates
 from service.shots.shot import Shot, now
 from service.state import State
@@ -44,7 +44,7 @@ async def claim(
     way. Raises what refuses it."""
     job = _new_job(state, shot, upload, info, temp)
     while True:
-        claimed = await queries.job_claim(state["db"], job)
+        claimed = await jobs.claim(state["db"], job)
         if claimed.outcome == "claimed":
             shot.plans = shot.plans[(claimed.place or 1) - 1 :]
             return None
@@ -129,8 +129,8 @@ async def _follow(state: State, shot: Shot) -> Job | None:
     failure is this request's failure too."""
     slot = shot.slot
     while True:
-        await queries.jobs_interrupt(state["db"], state["worker"], slot.id)
-        job = await queries.job_by_id(state["db"], shot.job_id)
+        await jobs.interrupt(state["db"], state["worker"], slot.id)
+        job = await jobs.by_id(state["db"], shot.job_id)
         if job is None or job.failure_reason == Interrupted.reason or _is_dead(job):
             return None
         if job.status == "done":
@@ -154,5 +154,5 @@ async def _whole(state: State, job: Job) -> Job | None:
         raise StorageError("The picture went to the first request and could not be kept.")
     if state["media"].path(job.result.path).is_file():
         return job
-    await queries.media_gone(state["db"], job.id, "result")
+    await media.mark_gone(state["db"], job.id, "result")
     return None

@@ -12,7 +12,7 @@ from service.errors import Overloaded, PhotoslotError
 from service.http.multipart import Upload
 from service.pictures.inspect import inspect
 from service.providers.attempts import MIN_ATTEMPT_SECONDS
-from service.queries import Job
+from service.queries.jobs import Job
 from service.shots import fallback, outcome, plans
 from service.shots.claim import claim
 from service.shots.shot import Shot, ShotResult, now

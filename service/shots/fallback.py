@@ -9,7 +9,6 @@ from functools import partial
 
 import structlog
 
-from service import queries
 from service.crypto import digest
 from service.errors import (
     ContentBlocked,
@@ -25,6 +24,7 @@ from service.errors import (
 from service.providers import attempts
 from service.providers.attempts import MIN_ATTEMPT_SECONDS, CallContext, Edited, as_rows
 from service.providers.base import Plan, Ready
+from service.queries import breakers, jobs, turns
 from service.shots import provider_links
 from service.shots.plans import ShotPhoto, candidates, make_ready
 from service.shots.shot import Shot, now
@@ -104,7 +104,7 @@ async def _hand_over(
     rows = as_rows(shot.attempts)
     ready: Ready | None = None
     try:
-        refusal = await queries.job_move(state["db"], shot.job_id, candidate, rows, state["worker"])
+        refusal = await jobs.move(state["db"], shot.job_id, candidate, rows, state["worker"])
         if refusal is None:
             ready = await make_ready(state, plan, photo, first.photo)
     except PhotoslotError as error:
@@ -118,7 +118,7 @@ async def _pace(state: State, api_key: str, seconds: float) -> float:
     database is away every call only waits for itself: what is ordered has to be fetched."""
     try:
         async with asyncio.timeout(NOTE_SECONDS):
-            return await queries.turn_take(state["db"], digest("turn", api_key), seconds)
+            return await turns.take(state["db"], digest("turn", api_key), seconds)
     except (DatabaseUnavailable, TimeoutError) as error:
         log.error("turn.not_taken", why=str(error))
         return seconds
@@ -133,8 +133,8 @@ async def _note_failure(state: State, plan: Plan, failure: ProviderFailure, seco
         async with asyncio.timeout(NOTE_SECONDS):
             if isinstance(failure, OWN_FAULTS):
                 reason, details = failure.reason, failure.private
-                await queries.breaker_fail(db, provider, model, reason, details, seconds)
+                await breakers.fail(db, provider, model, reason, details, seconds)
             else:
-                await queries.breaker_mend(db, provider, model)
+                await breakers.mend(db, provider, model)
     except (DatabaseUnavailable, TimeoutError) as error:
         log.error("breaker.not_noted", provider=provider, model=model, why=str(error))

@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import logs, queries
+from service import logs
 from service.counters import CLIENT_CLOSED
 from service.crypto import digest
 from service.errors import (
@@ -18,7 +18,8 @@ from service.errors import (
 )
 from service.http import guards, json_body
 from service.http.multipart import Upload, boundary_of, expected_bytes, receive_upload
-from service.queries import IngestSlot
+from service.queries import slots, throttles
+from service.queries.slots import IngestSlot
 from service.shots import edit, picture_response
 from service.shots.shot import Shot, arrive
 from service.state import State
@@ -45,7 +46,7 @@ async def receive(request: Request[State]) -> Response:
 async def _find_slot(request: Request[State]) -> IngestSlot:
     """Everything that can be refused by the slot alone."""
     state, slot_id = request.state, json_body.slot_id(request)
-    slot = await queries.slot_for_ingest(
+    slot = await slots.for_ingest(
         state["db"], slot_id, _subject(request, slot_id), state["config"].result_ttl_hours
     )
     if slot is None:
@@ -76,7 +77,7 @@ async def _receive_authenticated(
         return upload
     except InvalidPassword:
         subject = _subject(request, shot.slot.id)
-        await queries.throttle_count(request.state["db"], subject, INGEST)
+        await throttles.count(request.state["db"], subject, INGEST)
         raise
     except ClientClosed:
         CLIENT_CLOSED.inc()

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from service import queries
 from service.counters import SHOT_SECONDS, SHOTS, UNSTORED
 from service.errors import (
     DatabaseUnavailable,
@@ -18,7 +17,8 @@ from service.errors import (
     PhotoslotError,
 )
 from service.providers.attempts import Edited, as_rows
-from service.queries import KeptFile
+from service.queries import jobs
+from service.queries.media import KeptFile
 from service.shots.claim import device_fields
 from service.shots.shot import Shot, now
 from service.state import State
@@ -71,7 +71,7 @@ async def _finish(
     while True:
         try:
             async with asyncio.timeout_at(until):
-                return await queries.job_finish(
+                return await jobs.finish(
                     state["db"],
                     shot.job_id,
                     provider=edited.plan.provider.name,
@@ -100,7 +100,7 @@ async def fail(state: State, shot: Shot, failure: PhotoslotError) -> None:
     SHOTS.labels(slot.id, shot.provider, failure.reason).inc()
     SHOT_SECONDS.labels(slot.id, failure.outcome).observe(now() - shot.arrived)
     try:
-        await queries.job_fail(
+        await jobs.fail(
             state["db"],
             shot.job_id,
             slot=slot,

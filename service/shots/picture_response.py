@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service import logs, queries
+from service import logs
 from service.config import Config
 from service.counters import UNDELIVERED
 from service.errors import DatabaseUnavailable
 from service.http import json_body
 from service.http.links import owner_url, result_url
-from service.queries import Stages
+from service.queries import jobs
+from service.queries.jobs import Stages
 from service.shots.shot import ShotResult
 from service.state import State
 from service.storage.database import Database
@@ -171,7 +172,7 @@ class PictureResponse(Response):
     async def _note_undelivered(self) -> None:
         UNDELIVERED.inc()
         try:
-            await queries.job_undelivered(self._db, self._job_id)
+            await jobs.mark_undelivered(self._db, self._job_id)
         except DatabaseUnavailable as error:
             log.error("job.not_undelivered", job_id=str(self._job_id), why=error.private)
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from service import queries
 from service.errors import NotConfigured
 from service.pictures.inspect import ImageInfo
 from service.pictures.prepare import Photo, prepare
 from service.providers import registry
 from service.providers.base import Plan, Ready, Template
-from service.queries import Candidate, IngestSlot, SlotPlan
+from service.queries import templates
+from service.queries.jobs import Candidate
+from service.queries.slots import IngestSlot, SlotPlan
 from service.state import State
 from service.storage.media import TempFiles
 from service.threads import in_thread
@@ -43,7 +44,7 @@ async def _images(state: State, ordered: Sequence[SlotPlan]) -> dict[UUID, Photo
         found.id: Photo(
             state["media"].path(found.path), found.mime, found.width, found.height, found.bytes
         )
-        for found in (await queries.template_by_ids(state["db"], ids) if ids else [])
+        for found in (await templates.by_ids(state["db"], ids) if ids else [])
     }
 
 

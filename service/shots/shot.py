@@ -11,7 +11,9 @@ from service.counters import UPLOAD_SECONDS
 from service.http.multipart import Progress, Upload
 from service.providers.attempts import MIN_ATTEMPT_SECONDS, Attempt
 from service.providers.base import Plan
-from service.queries import IngestSlot, KeptFile, Stages
+from service.queries.jobs import Stages
+from service.queries.media import KeptFile
+from service.queries.slots import IngestSlot
 
 # The window's last second is for storing and sending.
 RESERVE_SECONDS = 1.0

@@ -12,7 +12,7 @@ import structlog
 from service.errors import PhotoslotError
 from service.http.multipart import Upload
 from service.pictures.sample_photo import sample_photo
-from service.queries import IngestSlot
+from service.queries.slots import IngestSlot
 from service.shots import edit
 from service.shots.shot import arrive
 from service.state import State

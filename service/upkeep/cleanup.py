@@ -18,11 +18,12 @@ from typing import TypeVar
 
 import structlog
 
-from service import queries
 from service.config import Config
 from service.errors import PhotoslotError
 from service.pictures.inspect import inspect
-from service.queries import DeadJob, ExpiredFile, KeptFile
+from service.queries import cleanup, installation, jobs, media, workers
+from service.queries.jobs import DeadJob
+from service.queries.media import ExpiredFile, KeptFile
 from service.state import State
 from service.storage.database import Database, Session
 from service.storage.media import Media, disk_errors, left_behind
@@ -137,7 +138,7 @@ async def _tried(cleaner: Cleaner, name: str, task: Task) -> Cleaned:
 
 
 async def _remember(db: Database, total: Cleaned, seconds: float) -> None:
-    await queries.house_cleaned(
+    await installation.record_cleanup(
         db,
         seconds=seconds,
         failures=total.failed,
@@ -150,7 +151,7 @@ async def _remember(db: Database, total: Cleaned, seconds: float) -> None:
 async def due(cleaner: Cleaner) -> Cleaned:
     """What a run would do now; changes nothing. Raises as `clean` does."""
     await check_folder(cleaner.db, cleaner.media)
-    found = await queries.cleanup_due(cleaner.db, cleaner.config.job_retention_days)
+    found = await cleanup.due(cleaner.db, cleaner.config.job_retention_days)
     total = Cleaned(found.files, found.bytes, found.rows, interrupted=found.interrupted)
     total += Cleaned(files=len(await _left_behind(cleaner)))
     async for paths in _orphans(cleaner):
@@ -166,9 +167,9 @@ async def heal(cleaner: Cleaner) -> Cleaned:
 async def _dead_jobs(cleaner: Cleaner) -> Cleaned:
     """A job whose picture lies on the disk is done; the others were interrupted."""
     adopted = 0
-    for job in await queries.jobs_dead(cleaner.db, cleaner.worker):
+    for job in await jobs.dead(cleaner.db, cleaner.worker):
         adopted += await _adopt(cleaner, job)
-    interrupted = await queries.jobs_interrupt(cleaner.db, cleaner.worker)
+    interrupted = await jobs.interrupt(cleaner.db, cleaner.worker)
     done = Cleaned(adopted=adopted, interrupted=len(interrupted))
     cleaner.tell("jobs of dead processes", done)
     return done
@@ -183,7 +184,7 @@ async def _adopt(cleaner: Cleaner, job: DeadJob) -> bool:
     except PhotoslotError as error:
         log.error("cleanup.not_adopted", job_id=str(job.id), path=path, reason=error.reason)
         return False
-    return await queries.job_adopt(cleaner.db, job, result, kept_at)
+    return await jobs.adopt(cleaner.db, job, result, kept_at)
 
 
 def _described(cleaner: Cleaner, path: str) -> tuple[KeptFile, datetime]:
@@ -209,7 +210,7 @@ async def _left_behind(cleaner: Cleaner) -> list[Stray]:
     """The files are listed before the living are asked for: whoever comes after that is in neither
     list."""
     found = await in_thread(cleaner.threads.disk, cleaner.media.list_temp)
-    alive = await queries.workers_alive(cleaner.db)
+    alive = await workers.alive(cleaner.db)
     stale = LONGEST_WINDOW_SECONDS + cleaner.config.temp_ttl_seconds
     paths = [f"temp/{path.name}" for path in left_behind(found, alive, stale)]
     return await in_thread(cleaner.threads.disk, _strays, cleaner.media, paths, 0)
@@ -227,7 +228,7 @@ async def _orphans(cleaner: Cleaner) -> AsyncIterator[list[Stray]]:
     disk, names = cleaner.threads.disk, cleaner.media.kept_files()
     while paths := await in_thread(disk, lambda: list(islice(names, BATCH_NAMES))):
         started = time.monotonic()
-        unknown = await queries.cleanup_unknown(cleaner.db, paths)
+        unknown = await cleanup.unknown(cleaner.db, paths)
         yield await in_thread(disk, _strays, cleaner.media, unknown, ORPHAN_SECONDS)
         await _let_shots_pass(cleaner, started)
 
@@ -261,7 +262,7 @@ class _Place:
 
     async def next_batch(self, session: Session) -> list[ExpiredFile]:
         async with self.turn:
-            batch = await queries.media_expired(session, self.slot_id, self.last, BATCH_FILES)
+            batch = await media.expired(session, self.slot_id, self.last, BATCH_FILES)
             self.last = batch[-1] if batch else self.last
             return batch
 
@@ -273,7 +274,7 @@ async def _lane(cleaner: Cleaner, place: _Place) -> Cleaned:
         async with cleaner.db.transaction() as session:
             batch = await place.next_batch(session)
             gone = await in_thread(cleaner.threads.disk, _unlink, cleaner.media, batch)
-            await queries.media_clean(session, [file.id for file in gone])
+            await media.mark_cleaned(session, [file.id for file in gone])
         if not batch:
             return total
         total += _told(cleaner, "expired files", batch, gone)
@@ -282,7 +283,7 @@ async def _lane(cleaner: Cleaner, place: _Place) -> Cleaned:
 
 async def _let_shots_pass(cleaner: Cleaner, started: float) -> None:
     """Nobody waits for a cleanup, and somebody for every shot."""
-    if await queries.cleanup_in_the_way(cleaner.db):
+    if await cleanup.must_wait(cleaner.db):
         await asyncio.sleep(RESTS * (time.monotonic() - started))
 
 
@@ -327,12 +328,12 @@ async def _rows(cleaner: Cleaner, task: str, remove: Remove) -> Cleaned:
 
 
 ROWS: Mapping[str, Remove] = {
-    "jobs": lambda one: queries.cleanup_jobs(one.db, one.config.job_retention_days, BATCH_ROWS),
-    "audit": lambda one: queries.cleanup_audit(one.db, one.config.job_retention_days, BATCH_ROWS),
-    "gallery links": lambda one: queries.cleanup_shares(one.db, BATCH_ROWS),
-    "sessions": lambda one: queries.cleanup_sessions(one.db, BATCH_ROWS),
-    "failed passwords": lambda one: queries.cleanup_throttles(one.db, BATCH_ROWS),
-    "turns": lambda one: queries.cleanup_turns(one.db, BATCH_ROWS),
+    "jobs": lambda one: cleanup.jobs(one.db, one.config.job_retention_days, BATCH_ROWS),
+    "audit": lambda one: cleanup.audit(one.db, one.config.job_retention_days, BATCH_ROWS),
+    "gallery links": lambda one: cleanup.shares(one.db, BATCH_ROWS),
+    "sessions": lambda one: cleanup.sessions(one.db, BATCH_ROWS),
+    "failed passwords": lambda one: cleanup.throttles(one.db, BATCH_ROWS),
+    "turns": lambda one: cleanup.turns(one.db, BATCH_ROWS),
 }
 TASKS: Mapping[str, Task] = {
     "jobs of dead processes": _dead_jobs,

@@ -4,9 +4,9 @@ So a folder of another house, or the empty place where a disk should be mounted,
 from and never cleaned.
 """
 
-from service import queries
 from service.errors import StorageError
-from service.queries import Folder
+from service.queries import installation
+from service.queries.installation import Folder
 from service.storage.database import Runner
 from service.storage.media import MARK, Media
 
@@ -14,16 +14,16 @@ from service.storage.media import MARK, Media
 async def claim_folder(db: Runner, media: Media) -> None:
     """Start in this folder: the first start marks it. Raises `StorageError` in words for one that
     is another's, or that has lost its mark."""
-    known = await queries.house_folder(db)
+    known = await installation.folder(db)
     if known.folder_marked_at is None and media.mark() is None:
         media.set_mark(known.id)
     _check(media, known)
-    await queries.house_mark_folder(db)
+    await installation.mark_folder(db)
 
 
 async def check_folder(db: Runner, media: Media) -> None:
     """Raises `StorageError` in words unless this is the folder of this database."""
-    _check(media, await queries.house_folder(db))
+    _check(media, await installation.folder(db))
 
 
 def _check(media: Media, known: Folder) -> None:

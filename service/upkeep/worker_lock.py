@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from service import queries
 from service.errors import DatabaseUnavailable
+from service.queries import workers
 from service.storage.database import open_session
 
 RECONNECT_SECONDS = 0.5
@@ -46,7 +46,7 @@ async def _hold(url: str, worker: int, holding: asyncio.Event) -> None:
         ended = asyncio.Event()
         try:
             async with open_session(url, ended.set) as session:
-                await queries.worker_lifeline(session, worker)
+                await workers.lock(session, worker)
                 holding.set()
                 await ended.wait()
             log.warning("lifeline.lost", worker=worker)

@@ -27,9 +27,11 @@ from stage import Stage
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import config as configuration
-from service import queries
 from service.app import create_app
-from service.queries import Candidate, JobFilter, KeptFile, NewJob, Place, Stages
+from service.queries import gallery, jobs, journal, slots
+from service.queries.jobs import Candidate, NewJob, Stages
+from service.queries.journal import JobFilter, Place
+from service.queries.media import KeptFile
 from service.storage.accounts import Admins
 from service.storage.database import Database, Session, load_statements, open_database
 from service.upkeep.worker_lock import open_lifeline
@@ -192,7 +194,7 @@ def _with_state(app: ASGIApp, state: Mapping[str, Any]) -> ASGIApp:
     return serve
 
 
-def journal(stage: Stage, size: Size) -> Iterator[Figure]:
+def journal_pages(stage: Stage, size: Size) -> Iterator[Figure]:
     """A page of the journal wherever it is, in both directions."""
     for name, wanted in _filters().items():
         taken = run(_page_seconds(stage, wanted, size.rounds))
@@ -267,7 +269,7 @@ async def _page_seconds(stage: Stage, wanted: JobFilter, rounds: int) -> dict[st
         f"{share:.0%} back": now - timedelta(days=DAYS * share) for share in (0.01, 0.5, 0.99)
     }
     async with open_database(stage.tables.url, 1) as db:
-        older, newer = queries.journal_page_older, queries.journal_page_newer
+        older, newer = journal.page_older, journal.page_newer
         asks = {"first page": partial(older, db, wanted, None, PAGE + 1)}
         for name, at in places.items():
             place = Place(at, UUID(int=1 << 127))
@@ -317,11 +319,11 @@ def galleries(stage: Stage, size: Size) -> Iterator[Figure]:
 
 async def _gallery_seconds(stage: Stage, slot_id: str | None, rounds: int) -> list[float]:
     async with open_database(stage.tables.url, 1) as db:
-        found = await queries.gallery_page(db, slot_id, PER_SLOT)
+        found = await gallery.page(db, slot_id, PER_SLOT)
         slots = Counter(row.slot_id for row in found if row.job_id)
         assert slots[BUSY] == (PER_SLOT if slot_id in (None, BUSY) else 0), slots
         assert not slots[FAILING] and not slots[RESTING], slots
-        return await _seconds(partial(queries.gallery_page, db, slot_id, PER_SLOT), rounds)
+        return await _seconds(partial(gallery.page, db, slot_id, PER_SLOT), rounds)
 
 
 def claims(stage: Stage, size: Size) -> Iterator[Figure]:
@@ -344,7 +346,7 @@ async def _claim_seconds(stage: Stage, count: int) -> tuple[list[float], list[fl
         for number in range(count):
             job = await _new_job(db, number, worker)
             started = time.perf_counter()
-            claim = await queries.job_claim(db, job)
+            claim = await jobs.claim(db, job)
             claimed.append(time.perf_counter() - started)
             assert claim.outcome == "claimed", claim
             started = time.perf_counter()
@@ -354,7 +356,7 @@ async def _claim_seconds(stage: Stage, count: int) -> tuple[list[float], list[fl
 
 
 async def _new_job(db: Database, number: int, worker: int) -> NewJob:
-    slot = await queries.slot_for_ingest(db, BUSY, b"", 72)
+    slot = await slots.for_ingest(db, BUSY, b"", 72)
     assert slot is not None
     now, job_id = datetime.now(UTC), uuid4()
     return NewJob(
@@ -383,7 +385,7 @@ async def _new_job(db: Database, number: int, worker: int) -> NewJob:
 async def _finish(db: Database, job: NewJob) -> bool:
     path = f"results/{str(job.id)[:2]}/{job.id}.jpg"
     expires_at = job.created_at + timedelta(hours=72)
-    return await queries.job_finish(
+    return await jobs.finish(
         db,
         job.id,
         provider="gemini",
@@ -453,7 +455,7 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
     """What each statement on a large table is asked with."""
     now = datetime.now(UTC)
     day, month = now - timedelta(days=1), now - timedelta(days=30)
-    [row] = await queries.journal_page_older(db, JobFilter(status="done"), None, 1)
+    [row] = await journal.page_older(db, JobFilter(status="done"), None, 1)
     job_id, sha256 = row.id, b"\1" * 32
     slots = (BUSY, FAILING, RESTING)
     wanted = [
@@ -464,13 +466,13 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
     picture = ("results/a.jpg", "image/jpeg", 900_000, sha256, 2048, 1365)
     return {
         "cleanup_due": [(400, 900.0, DAY, 5.0, 10.0)],
-        "cleanup_in_the_way": [(60.0,)],
+        "cleanup_must_wait": [(60.0,)],
         "cleanup_jobs": [(400, 1000), (31, 1000)],
         "cleanup_unknown": [([f"results/a/{uuid4()}.jpg" for _ in range(1000)],)],
         "gallery_page": [(slot, PER_SLOT) for slot in (None, *slots)],
         "job_forget": [(job_id,)],
-        "house_now": [(5.0,)],
-        "house_slots": [("UTC",)],
+        "installation_status": [(5.0,)],
+        "slot_usage": [("UTC",)],
         "job_adopt": [(job_id, now, 9000, *picture, now)],
         "job_by_id": [(job_id,)],
         "job_fail": [
@@ -483,7 +485,7 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
         "job_finish": [
             (job_id, attempts, 60, 8000, 40, 8400, True, True, *picture, now, "gemini", MODEL)
         ],
-        "job_undelivered": [(job_id,)],
+        "job_mark_undelivered": [(job_id,)],
         "jobs_dead": [(0, None, None, 5.0, 10.0), (0, BUSY, None, 5.0, 10.0)],
         "journal_failures": [
             (slot, since, now, 20) for slot in (None, *slots) for since in (day, month)
@@ -494,12 +496,12 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
         ],
         "journal_story": [(job_id,)],
         "media_add_preview": [(job_id, "previews/a.webp", 30_000, sha256, 512, 341, now)],
-        "media_clean": [([uuid4() for _ in range(500)],)],
+        "media_mark_cleaned": [([uuid4() for _ in range(500)],)],
         "media_expired": [
             (slot, *place, 500) for slot in (None, *slots) for place in ((None, None), places[0])
         ],
         "media_forget": [(job_id,)],
-        "media_gone": [(job_id, "result")],
+        "media_mark_gone": [(job_id, "result")],
         "media_lock_result": [(job_id,)],
         "media_preview": [(job_id,)],
         "slot_last_shots": [()],
@@ -511,7 +513,7 @@ async def _values(db: Database) -> dict[str, list[tuple[object, ...]]]:
         "template_add": [(uuid4(), "templates/a.jpg", "image/jpeg", 1000, sha256, 640, 480)],
         "template_by_digest": [(sha256,)],
         "template_by_ids": [([uuid4(), uuid4()],)],
-        "template_list": [()],
+        "template_all": [()],
         "template_remove": [(uuid4(),)],
     }
 
@@ -664,7 +666,7 @@ def scans(stage: Stage, _size: Size) -> Iterator[Figure]:
 MEASUREMENTS = (
     filling,
     figures_of_shots,
-    journal,
+    journal_pages,
     galleries,
     claims,
     plans,

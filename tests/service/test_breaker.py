@@ -11,8 +11,8 @@ from camera import Camera
 from conftest import MakeService
 from rig import Sandbox, Service
 
-from service import queries
-from service.queries import OPENING_FAILURES
+from service.queries import breakers
+from service.queries.breakers import OPENING_FAILURES
 from service.storage.database import Database
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -136,14 +136,14 @@ async def test_a_call_that_began_before_the_last_answer_is_no_news(
     db: Database, rows: Rows
 ) -> None:
     """Calls that hang end together, long after others were served."""
-    await queries.breaker_mend(db, "gemini", MODEL)
+    await breakers.mend(db, "gemini", MODEL)
 
     for _ in range(OPENING_FAILURES):
-        await queries.breaker_fail(db, "gemini", MODEL, "provider_timeout", None, 40.0)
+        await breakers.fail(db, "gemini", MODEL, "provider_timeout", None, 40.0)
     assert breaker(rows)["failures"] == 0
 
     for _ in range(OPENING_FAILURES):
-        await queries.breaker_fail(db, "gemini", MODEL, "provider_timeout", None, 0.0)
+        await breakers.fail(db, "gemini", MODEL, "provider_timeout", None, 0.0)
     assert breaker(rows)["opened_at"] is not None
 
 

@@ -13,9 +13,11 @@ import psycopg
 import pytest
 from tables import Tables
 
-from service import queries
 from service.errors import DatabaseUnavailable
-from service.queries import Candidate, Claim, IngestSlot, KeptFile, NewJob, Stages
+from service.queries import jobs, media, slots, workers
+from service.queries.jobs import Candidate, Claim, NewJob, Stages
+from service.queries.media import KeptFile
+from service.queries.slots import IngestSlot
 from service.storage.database import Database, open_database
 from service.upkeep.worker_lock import open_lifeline
 
@@ -42,7 +44,7 @@ async def worker(tables: Tables) -> AsyncIterator[int]:
 
 
 async def slot_of(db: Database, slot_id: str = "slot-001") -> IngestSlot:
-    slot = await queries.slot_for_ingest(db, slot_id, b"subject", 72)
+    slot = await slots.for_ingest(db, slot_id, b"subject", 72)
     assert slot is not None
     return slot
 
@@ -87,13 +89,13 @@ def late(seconds: float) -> dict[str, datetime]:
 
 
 async def claim(db: Database, worker: int, slot_id: str = "slot-001", **changes: Any) -> Claim:
-    return await queries.job_claim(db, new_job(await slot_of(db, slot_id), worker, **changes))
+    return await jobs.claim(db, new_job(await slot_of(db, slot_id), worker, **changes))
 
 
 async def finish(db: Database, job_id: UUID, expires_in: timedelta = timedelta(hours=72)) -> bool:
     expires_at = datetime.now(UTC) + expires_in
     path = f"results/{str(job_id)[:2]}/{job_id}.jpg"
-    return await queries.job_finish(
+    return await jobs.finish(
         db,
         job_id,
         provider="gemini",
@@ -108,7 +110,7 @@ async def finish(db: Database, job_id: UUID, expires_in: timedelta = timedelta(h
 async def fail(
     db: Database, job_id: UUID, status: str = "failed", reason: str = "provider_error"
 ) -> None:
-    await queries.job_fail(
+    await jobs.fail(
         db,
         job_id,
         slot=await slot_of(db),
@@ -129,7 +131,7 @@ async def fail(
 async def settled(db: Database) -> None:
     """Just after PostgreSQL has started nobody can be known dead."""
     async with asyncio.timeout(SETTLING_SECONDS):
-        while await queries.workers_alive(db) is None:
+        while await workers.alive(db) is None:
             await asyncio.sleep(0.1)
 
 
@@ -150,9 +152,9 @@ def claim_many(url: str, slot_ids: Sequence[str], key: bytes | None) -> list[tup
         async with open_lifeline(url) as worker, open_database(url, 8) as db:
             slots = [await slot_of(db, slot_id) for slot_id in slot_ids]
             turns = itertools.islice(itertools.cycle(slots), AT_ONCE // 2)
-            jobs = [new_job(slot, worker, idempotency_key=key) for slot in turns]
+            wanted = [new_job(slot, worker, idempotency_key=key) for slot in turns]
             await asyncio.to_thread(_barrier.wait, 30)
-            claims = await asyncio.gather(*(queries.job_claim(db, job) for job in jobs))
+            claims = await asyncio.gather(*(jobs.claim(db, job) for job in wanted))
             await asyncio.to_thread(_barrier.wait, 30)
             return claims
 
@@ -259,17 +261,17 @@ async def test_a_running_shot_moves_to_a_provider_that_has_room(
     to = Candidate("openai", "image_edit", "openai-1", 1)
     tried = [{"provider": "gemini", "outcome": "provider_error"}]
 
-    assert await queries.job_move(db, first.job_id, to, tried, worker) == "provider_busy"
+    assert await jobs.move(db, first.job_id, to, tried, worker) == "provider_busy"
     await finish(db, other.job_id)
-    assert await queries.job_move(db, first.job_id, to, tried, worker) is None
+    assert await jobs.move(db, first.job_id, to, tried, worker) is None
     # Nor does its own place stand in its way.
-    assert await queries.job_move(db, first.job_id, to, tried, worker) is None
+    assert await jobs.move(db, first.job_id, to, tried, worker) is None
 
     [row] = rows("select * from job_history where status = 'pending'")
     assert (row["provider"], row["operation"]) == ("openai", "image_edit")
     assert (row["attempts"], row["attempt_count"]) == (tried, 1)
     await fail(db, first.job_id)
-    assert await queries.job_move(db, first.job_id, to, tried, worker) == "interrupted"
+    assert await jobs.move(db, first.job_id, to, tried, worker) == "interrupted"
 
 
 def test_the_last_shot_of_the_day_is_given_out_once(
@@ -299,9 +301,9 @@ async def test_a_claim_made_again_after_its_answer_was_lost_is_still_its_own(
     db: Database, worker: int, rows: Rows
 ) -> None:
     job = new_job(await slot_of(db), worker, idempotency_key=KEY)
-    first = await queries.job_claim(db, job)
+    first = await jobs.claim(db, job)
 
-    assert await queries.job_claim(db, job) == first
+    assert await jobs.claim(db, job) == first
     assert first == Claim("claimed", job.id, place=1)
     assert rows("select status from job_history") == [{"status": "pending"}]
 
@@ -314,9 +316,9 @@ async def test_a_claim_made_again_that_cannot_know_what_it_said_is_given_up(
     of_two_plans = new_job(await slot_of(db, "slot-002"), worker, idempotency_key=KEY)
 
     for job in (without_a_key, of_two_plans):
-        assert (await queries.job_claim(db, job)).outcome == "claimed"
+        assert (await jobs.claim(db, job)).outcome == "claimed"
         with pytest.raises(DatabaseUnavailable, match="does not answer"):
-            await queries.job_claim(db, job)
+            await jobs.claim(db, job)
     assert rows("select count(*) as jobs from job_history") == [{"jobs": 2}]
 
 
@@ -325,7 +327,7 @@ async def test_a_claimed_shot_is_pending_and_its_source_is_known(
 ) -> None:
     job = new_job(await slot_of(db), worker, idempotency_key=KEY)
 
-    assert await queries.job_claim(db, job) == Claim("claimed", job.id, 1)
+    assert await jobs.claim(db, job) == Claim("claimed", job.id, 1)
 
     [row] = rows("select * from job_history")
     assert (row["id"], row["status"], row["worker"]) == (job.id, "pending", worker)
@@ -421,7 +423,7 @@ async def test_a_picture_that_is_gone_cannot_be_joined(
     await finish(db, first.job_id, expires_in=timedelta(seconds=-1))
     second = await claim(db, worker, idempotency_key=KEY)
     await finish(db, second.job_id)
-    await queries.media_gone(db, second.job_id, "result")
+    await media.mark_gone(db, second.job_id, "result")
 
     third = await claim(db, worker, idempotency_key=KEY)
 
@@ -521,7 +523,7 @@ async def test_a_finished_shot_has_its_picture_and_no_source(
 
     assert await finish(db, job_id)
 
-    job = await queries.job_by_id(db, job_id)
+    job = await jobs.by_id(db, job_id)
     assert job is not None and job.result is not None
     assert (job.status, job.stored, job.delivered, job.total_ms) == ("done", True, True, 216)
     assert (job.result.mime, job.result.bytes) == ("image/jpeg", 2000)
@@ -590,10 +592,10 @@ async def test_a_shot_long_after_its_window_is_interrupted(
     db: Database, worker: int, rows: Rows
 ) -> None:
     await claim(db, worker)
-    await claim(db, worker, **late(seconds=queries.INTERRUPT_GRACE_SECONDS - 3))
-    over = await claim(db, worker, **late(seconds=queries.INTERRUPT_GRACE_SECONDS + 1))
+    await claim(db, worker, **late(seconds=jobs.INTERRUPT_GRACE_SECONDS - 3))
+    over = await claim(db, worker, **late(seconds=jobs.INTERRUPT_GRACE_SECONDS + 1))
 
-    assert await queries.jobs_interrupt(db, ASKER) == [over.job_id]
+    assert await jobs.interrupt(db, ASKER) == [over.job_id]
 
     assert filed(rows) == {("pending", None): 2, ("failed", "interrupted"): 1}
     assert rows("select 1 from media_object where job_id = %s", over.job_id) == []
@@ -607,12 +609,12 @@ async def test_a_dead_workers_shots_are_interrupted_inside_their_window(
         left = await claim(db, other)
         kept = await claim(db, worker)
         await settled(db)
-        assert await queries.jobs_interrupt(db, ASKER) == []
+        assert await jobs.interrupt(db, ASKER) == []
 
     async with asyncio.timeout(5):
-        while await queries.jobs_interrupt(db, ASKER) != [left.job_id]:
+        while await jobs.interrupt(db, ASKER) != [left.job_id]:
             await asyncio.sleep(0.02)
-    job = await queries.job_by_id(db, kept.job_id)
+    job = await jobs.by_id(db, kept.job_id)
     assert job is not None and job.status == "pending"
 
 
@@ -626,16 +628,16 @@ async def test_a_claim_clears_away_the_dead_of_its_own_slot(
     again = await claim(db, worker, idempotency_key=KEY)
 
     assert again.outcome == "claimed"
-    job = await queries.job_by_id(db, dead.job_id)
+    job = await jobs.by_id(db, dead.job_id)
     assert job is not None and job.failure_reason == "interrupted"
 
 
 async def test_an_ended_shot_is_never_interrupted(db: Database, worker: int, rows: Rows) -> None:
-    over = late(seconds=queries.INTERRUPT_GRACE_SECONDS + 60)
+    over = late(seconds=jobs.INTERRUPT_GRACE_SECONDS + 60)
     job_id = (await claim(db, worker, **over)).job_id
     await finish(db, job_id)
 
-    assert await queries.jobs_interrupt(db, ASKER) == []
+    assert await jobs.interrupt(db, ASKER) == []
     assert filed(rows) == {("done", None): 1}
 
 

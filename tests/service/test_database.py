@@ -111,7 +111,7 @@ async def test_one_many_value_and_run_give_what_they_promise(db: Database) -> No
     assert await db.value(*LOOK) == "slot-001"
     assert await db.value("slot_for_ingest", "slot-999", b"subject", 72) is None
     assert await db.run(*COUNT_A_FAILURE) == 1
-    assert await db.run("job_undelivered", "00000000-0000-4000-8000-000000000000") == 0
+    assert await db.run("job_mark_undelivered", "00000000-0000-4000-8000-000000000000") == 0
 
 
 async def test_jsonb_goes_in_and_comes_out_as_python(db: Database, tables: Tables) -> None:

@@ -15,7 +15,8 @@ from starlette.types import Message, Receive
 
 from service.config import Config
 from service.http import links
-from service.queries import KeptFile, Stages
+from service.queries.jobs import Stages
+from service.queries.media import KeptFile
 from service.shots import picture_response
 from service.shots.picture_response import CHUNK_BYTES, PictureResponse
 from service.shots.shot import ShotResult

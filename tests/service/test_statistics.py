@@ -16,7 +16,7 @@ from conftest import MakeService
 from psycopg.types.json import Jsonb
 from rig import Sandbox, Service, spelt, until
 
-from service.queries import duration_of
+from service.queries.stats import duration_of
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]

@@ -24,7 +24,7 @@ select id, path, mime, bytes, width, height, created_at
 from media_object
 where kind = 'template' and cleaned_at is null and id = any($1::uuid[]);
 
--- name: template_list
+-- name: template_all
 -- Every template with the slots that use it now and the number of kept versions that name it.
 select
     media.id,

@@ -1,13 +1,13 @@
--- name: house_migrations
+-- name: installation_migrations
 -- The migrations this database has, by yoyo's own table: compared with what the code comes with.
 select migration_id
 from _yoyo_migration;
 
--- name: house_clock
+-- name: installation_clock
 -- What time it is for the database.
 select clock_timestamp();
 
--- name: house_now
+-- name: installation_status
 -- How the house stands at this moment, for those who watch it: its cleanup, shots whose process seems
 -- to have died, who is shut out, since when a file whose time is over waits for its removal.
 -- $1 grace in seconds after a window
@@ -36,42 +36,7 @@ select
     ) as first_expiry
 from house;
 
--- name: house_slots
--- What every slot may do and how much of it is used now.
--- $1 time zone of the day
-select
-    slot.id,
-    slot.provider,
-    slot.is_active,
-    coalesce(
-        slot.sync_response_seconds,
-        (select value::integer from settings where key = 'sync_response_seconds')
-    ) as window_seconds,
-    slot.max_in_flight,
-    (
-        select count(*)
-        from job_history
-        where slot_id = slot.id and status = 'pending' and deadline_at > now()
-    ) as in_flight,
-    slot.daily_limit,
-    (
-        select count(*)
-        from (
-            select 1
-            from job_history
-            where
-                slot_id = slot.id
-                and slot.daily_limit is not null
-                and created_at >= date_trunc('day', now(), $1)
-                and deadline_at is not null
-                and status <> 'failed'
-            limit slot.daily_limit
-        ) as counted
-    ) as shots_today
-from slot
-order by slot.id;
-
--- name: house_is_empty
+-- name: installation_is_empty
 -- Whether this database has no tables yet, so that a backup may be brought into it.
 select not exists (
     select
@@ -79,22 +44,22 @@ select not exists (
     where relnamespace = 'public'::regnamespace
 );
 
--- name: house_folder
+-- name: installation_folder
 -- Which house this is, and since when its media folder bears its mark.
 select id, folder_marked_at
 from house;
 
--- name: house_mark_folder
+-- name: installation_mark_folder
 -- The media folder bears the mark of this house from now on.
 update house
 set folder_marked_at = coalesce(folder_marked_at, now());
 
--- name: house_unmark_folder
+-- name: installation_unmark_folder
 -- The house was brought into a new folder: whichever it starts in next bears its mark.
 update house
 set folder_marked_at = null;
 
--- name: house_cleaned
+-- name: installation_record_cleanup
 -- Remembers how a cleanup of the whole house went.
 -- $1 seconds it took, $2 what it could not remove, $3 files, $4 their bytes, $5 rows it removed
 update house

@@ -12,7 +12,7 @@ select id, slot_id, label, created_at, created_by, expires_at, revoked_at
 from share
 where id = $1;
 
--- name: share_list
+-- name: share_newest
 -- The gallery links, newest first.
 -- $1 at most so many
 select id, slot_id, label, created_at, created_by, expires_at, revoked_at

@@ -6,7 +6,7 @@ from service.storage.database import Database
 from service.throttle import Throttle
 
 
-async def throttle_count(db: Database, subject: bytes, limit: Throttle) -> bool:
+async def count(db: Database, subject: bytes, limit: Throttle) -> bool:
     """Count one try of `subject`; False when it is shut out, then nothing is counted."""
     touched = await db.run(
         "throttle_count", subject, limit.tries, limit.window_seconds, limit.block_seconds
@@ -14,17 +14,17 @@ async def throttle_count(db: Database, subject: bytes, limit: Throttle) -> bool:
     return touched == 1
 
 
-async def throttle_blocked(db: Database, subjects: Sequence[bytes]) -> int | None:
+async def blocked_seconds(db: Database, subjects: Sequence[bytes]) -> int | None:
     """Whole seconds until the last of the subjects is let in again; None when all are."""
-    seconds: int | None = await db.value("throttle_blocked", subjects)
+    seconds: int | None = await db.value("throttle_blocked_seconds", subjects)
     return seconds
 
 
-async def throttle_forgive(db: Database, subject: bytes) -> None:
+async def forgive(db: Database, subject: bytes) -> None:
     """Forget what was counted against `subject`."""
     await db.run("throttle_forgive", subject)
 
 
-async def throttle_take_back(db: Database, subject: bytes) -> None:
+async def take_back(db: Database, subject: bytes) -> None:
     """Take back one try of `subject`, and a block that it was part of."""
     await db.run("throttle_take_back", subject)

@@ -33,13 +33,13 @@ select
 from slot
 where slot.id = $1;
 
--- name: slots_set_ingest_password
+-- name: slot_set_every_ingest_password
 -- Gives every slot the same ingest password.
 -- $1 Argon2id hash
 update slot
 set ingest_password_hash = $1;
 
--- name: slot_list
+-- name: slot_all
 -- Every slot as admins see it: all of it but the password's hash.
 select
     id, name, provider, operation, settings, templates, fallback, output, is_active, size_limit_mb,
@@ -146,3 +146,38 @@ limit $3;
 select version, snapshot, created_at, created_by
 from slot_version
 where slot_id = $1 and version = $2;
+
+-- name: slot_usage
+-- What every slot may do and how much of it is used now.
+-- $1 time zone of the day
+select
+    slot.id,
+    slot.provider,
+    slot.is_active,
+    coalesce(
+        slot.sync_response_seconds,
+        (select value::integer from settings where key = 'sync_response_seconds')
+    ) as window_seconds,
+    slot.max_in_flight,
+    (
+        select count(*)
+        from job_history
+        where slot_id = slot.id and status = 'pending' and deadline_at > now()
+    ) as in_flight,
+    slot.daily_limit,
+    (
+        select count(*)
+        from (
+            select 1
+            from job_history
+            where
+                slot_id = slot.id
+                and slot.daily_limit is not null
+                and created_at >= date_trunc('day', now(), $1)
+                and deadline_at is not null
+                and status <> 'failed'
+            limit slot.daily_limit
+        ) as counted
+    ) as shots_today
+from slot
+order by slot.id;

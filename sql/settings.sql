@@ -1,4 +1,4 @@
--- name: setting_list
+-- name: setting_all
 -- Everything an admin may change for the whole house.
 select key, value, version, updated_at, updated_by
 from settings

@@ -1,4 +1,4 @@
--- name: worker_lifeline
+-- name: worker_lock
 -- Held by a process for as long as it lives, on a connection of its own: PostgreSQL lets go of it the
 -- moment the process dies, however it dies.
 -- $1 worker

@@ -103,7 +103,7 @@ on conflict (id) do update set
     total_ms = excluded.total_ms
 where job.status = 'pending';
 
--- name: job_undelivered
+-- name: job_mark_undelivered
 -- The device left before it had the whole picture.
 -- $1 job id
 update job_history

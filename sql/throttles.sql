@@ -20,7 +20,7 @@ on conflict (subject) do update set
     end
 where known.blocked_until is null or known.blocked_until <= now();
 
--- name: throttle_blocked
+-- name: throttle_blocked_seconds
 -- For how many more seconds any of the subjects is shut out; null when none is.
 -- $1 hashed subjects
 select ceil(extract(epoch from max(blocked_until) - now()))::integer

@@ -29,7 +29,7 @@ update breaker
 set failures = 0, opened_at = null, probe_at = null
 where provider = any($1::text[]);
 
--- name: breaker_list
+-- name: breaker_all
 -- How every model that was ever called went lately.
 select provider, model, failures, reason, details, failed_at, succeeded_at, opened_at, probe_at
 from breaker

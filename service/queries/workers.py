@@ -1,0 +1,16 @@
+"""Processes of the service: which of them live."""
+
+from service.queries.jobs import SETTLED_SECONDS
+from service.storage.database import Database, Session
+
+
+async def lock(session: Session, worker: int) -> None:
+    """Take the lock that tells every process that this one lives."""
+    await session.run("worker_lock", worker)
+
+
+async def alive(db: Database) -> set[int] | None:
+    """The processes that live; None just after PostgreSQL started, when nobody can know."""
+    row = await db.one("workers_alive", SETTLED_SECONDS)
+    assert row is not None
+    return set(row["workers"]) if row["settled"] else None
