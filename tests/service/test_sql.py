@@ -123,14 +123,29 @@ def test_it_says_what_it_is_for_and_names_its_parameters(statement: Statement) -
 
 
 @each_statement
-def test_its_name_begins_with_its_noun_and_its_file(statement: Statement) -> None:
-    [path] = [
-        path
+def test_its_name_is_its_noun_and_its_function_of_the_module_of_that_noun(
+    statement: Statement,
+) -> None:
+    [use] = [use for use in USES if use.statement == statement.name]
+    [file] = [
+        path.stem
         for path in SQL_FOLDER.glob("*.sql")
         if f"-- name: {statement.name}\n" in path.read_text()
     ]
 
-    assert re.match(rf"{path.stem.removesuffix('s')}s?_[a-z_]+$", statement.name)
+    assert use.module == file
+    assert re.fullmatch(rf"{file.removesuffix('s')}s?_{use.function}", statement.name)
+
+
+def test_a_file_of_statements_and_a_module_of_queries_bear_one_noun() -> None:
+    assert {path.stem for path in SQL_FOLDER.glob("*.sql")} == set(TREES) - {"__init__"}
+
+
+def test_the_package_of_the_modules_hands_nothing_on() -> None:
+    [docstring] = TREES["__init__"].body
+
+    assert ast.get_docstring(TREES["__init__"])
+    assert isinstance(docstring, ast.Expr)
 
 
 def test_every_used_statement_exists() -> None:
