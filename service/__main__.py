@@ -1,4 +1,4 @@
-"""`python -m service`: the web process. Every problem of the configuration at once, then exit 2;
+"""Server process, `python -m service`. Every problem of the configuration at once, then exit 2;
 a database or folder that cannot be used, exit 1."""
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What the operator decides before the start: read once, whole and loudly.
+"""Configuration: what the operator decides before the start, read once, whole and loudly.
 
 `load()` takes a mapping (the environment), reports every problem at once and gives a frozen
 `Config`. Any variable `X` may also be given as `X_FILE`, the path of a file with its value.

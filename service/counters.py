@@ -1,7 +1,7 @@
-"""What a process counts for Prometheus. Several processes of one start keep their counts in files
-they share, so that whichever of them is scraped tells for all.
+"""Counters and histograms of a process for Prometheus. Several processes of one start keep
+their counts in files they share, so that whichever of them is scraped tells for all.
 
-What belongs to the house and not to a process is not counted but read from the database.
+What belongs to the installation and not to a process is not counted but read from the database.
 """
 
 import asyncio
@@ -127,11 +127,11 @@ def count_attempt(
     COST.labels(provider, model).inc((cost_microusd or 0) / 1_000_000)
 
 
-def exposition(shared: Path | None, house: Collector) -> bytes:
-    """Everything in Prometheus' text format: what the processes counted, and `house`. `shared` is
+def exposition(shared: Path | None, gauges: Collector) -> bytes:
+    """Everything in Prometheus' text format: what the processes counted, and `gauges`. `shared` is
     the folder where several of them count; None for one alone."""
     counts = _text(_SharedCounts(shared)) if shared else generate_latest(REGISTRY)
-    return counts + _text(house)
+    return counts + _text(gauges)
 
 
 def _text(collector: Collector) -> bytes:

@@ -1,4 +1,4 @@
-"""Password hashes, the memory of a password that was already verified, and signed links.
+"""Cryptography: password hashes, the memory of a password that was verified, signed links.
 
 Argon2id with the parameters OWASP's Password Storage Cheat Sheet gives first (19 MiB, 2 passes,
 1 lane). One verification costs tens of milliseconds, so a process remembers which password fitted

@@ -1,4 +1,4 @@
-"""Every way a request can be refused, as one family.
+"""Errors: every way a request can be refused, as one family.
 
 PhotoslotError                         500 internal_error
 ├── InvalidRequest                     400 invalid_request
@@ -224,7 +224,7 @@ class PayloadTooLarge(PhotoslotError):
 
 
 class ImageTooLarge(PhotoslotError):
-    """The picture has more pixels than this house takes."""
+    """The picture has more pixels than this service takes."""
 
     status, reason = 413, "image_too_large"
 
@@ -320,7 +320,7 @@ class NotConfigured(TryLater):
 
 
 class Overloaded(TryLater):
-    """The house works on as many shots as it can."""
+    """The service works on as many shots as it can."""
 
     reason = "overloaded"
 

@@ -14,8 +14,8 @@ from service.counters import DB_MAX_CONNECTIONS, watch_process
 from service.crypto import PasswordMemory, hash_password
 from service.errors import PhotoslotError, StorageError
 from service.http.sessions import new_password
-from service.monitoring.checks import open_watch
-from service.monitoring.provider_health import Pulses
+from service.monitoring.checks import open_checks
+from service.monitoring.provider_health import ProviderHealth
 from service.providers.http import open_client
 from service.queries import installation, jobs, workers
 from service.site import Web
@@ -27,7 +27,7 @@ from service.storage.schema import misfit
 from service.threads import Threads
 from service.upkeep import cleanup
 from service.upkeep.media_owner import claim_folder
-from service.upkeep.worker_lock import open_lifeline
+from service.upkeep.worker_lock import open_worker_lock
 
 log = structlog.get_logger()
 
@@ -39,12 +39,12 @@ async def open_state(config: Config) -> AsyncIterator[State]:
     Media(config.media_root).prepare()
     async with (
         open_database(config.database_url, config.db_pool_size) as db,
-        open_lifeline(config.database_url) as worker,
+        open_worker_lock(config.database_url) as worker,
         open_client(max_connections=config.max_in_flight) as client,
     ):
         media = Media(config.media_root, worker)
         keys = ProviderKeys(config.secrets_dir, config.providers)
-        watch = open_watch(config, db, media, threads, Pulses(db, client, keys))
+        checks = open_checks(config, db, media, threads, ProviderHealth(db, client, keys))
         state = State(
             config=config,
             db=db,
@@ -58,7 +58,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             provider_keys=keys,
             nobody_hash=hash_password(new_password()),
             web=Web(reload=config.reload),
-            watch=watch,
+            checks=checks,
         )
         healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
         DB_MAX_CONNECTIONS.set(config.db_pool_size)

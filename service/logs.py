@@ -1,4 +1,4 @@
-"""What operators read: JSON log lines, the request id, one line per request.
+"""Logs: JSON lines for operators, the request id, one line per request.
 
 The access log is pure ASGI middleware, so it sees what really went over the wire. A handler adds to
 its line by `note`; a shot's line is named `shot`.

@@ -1,4 +1,4 @@
-"""The files behind the pages, ready to send: read once, compressed once, under a version of their
+"""Static site: the files behind the pages, read once, compressed once, under a version of their
 own.
 
 The version is a digest of everything in the folder, so what has it in its address never changes

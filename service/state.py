@@ -1,4 +1,4 @@
-"""What lives as long as the process and is handed to every handler as `request.state`."""
+"""Application state: what lives as long as the process, every handler's `request.state`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from service.config import Config
 from service.counters import IN_FLIGHT
 from service.crypto import PasswordMemory
 from service.errors import Overloaded, ShuttingDown, StorageFull
-from service.monitoring.checks import Watch
+from service.monitoring.checks import Checks
 from service.site import Web
 from service.storage.accounts import Admins, ProviderKeys
 from service.storage.database import Database
@@ -72,4 +72,4 @@ class State(TypedDict):
     provider_keys: ProviderKeys
     nobody_hash: str
     web: Web
-    watch: Watch
+    checks: Checks

@@ -1,4 +1,4 @@
-"""Work that would block the event loop, in few threads, never left behind."""
+"""Thread pools for work that would block the event loop; it is never left behind."""
 
 import asyncio
 from collections.abc import Callable

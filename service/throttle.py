@@ -1,4 +1,4 @@
-"""How many failed passwords are too many, per kind of door."""
+"""Throttle: how many failed tries are too many, per kind of door."""
 
 from dataclasses import dataclass
 

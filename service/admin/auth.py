@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Authentication API: signing in and out."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ async def logout(request: Request[State]) -> Response:
 
 
 async def show_session(request: Request[State]) -> Response:
-    """`GET /api/session`: who is signed in, until when, and how others reach this house."""
+    """`GET /api/session`: who is signed in, until when, and how others reach this service."""
     session, config = guards.session(request), request.state["config"]
     return json_body.answer(
         {

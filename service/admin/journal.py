@@ -1,4 +1,4 @@
-"""The journal: every shot that was taken in, page by page, as CSV, or one with its whole story."""
+"""Journal API: every shot that was taken in, page by page, as CSV, or one with its whole story."""
 
 import base64
 import binascii
@@ -19,22 +19,22 @@ from service.errors import InvalidFields, JobNotFound
 from service.http import guards, json_body
 from service.http.links import owner_url, result_url
 from service.queries import audit, journal
-from service.queries.journal import JobFilter, JobRow, JobStory, Place
+from service.queries.journal import JobFilter, JobRow, JobStory, Keyset
 from service.state import State
 
 MAX_PAGE = 200
 CSV_BATCH = 1000
 
-Source = Literal["device", "test"]
-Status = Literal["pending", "done", "failed", "timeout"]
+JobSource = Literal["device", "test"]
+JobStatus = Literal["pending", "done", "failed", "timeout"]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
 
 
 class JournalQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
     slot_id: str | None = None
-    status: Status | None = None
+    status: JobStatus | None = None
     reason: str | None = None
-    source: Source | None = None
+    source: JobSource | None = None
     from_: datetime | None = None
     until: datetime | None = None
     older_than: str | None = None
@@ -156,13 +156,13 @@ async def list_audit(request: Request[State]) -> Response:
 async def _csv(state: State, wanted: JobFilter) -> AsyncIterator[str]:
     """A cursor that holds no connection: each batch goes on where the one before ended."""
     names = [field.name for field in fields(JobRow)]
-    place: Place | None = None
+    place: Keyset | None = None
     yield _lines([names])
     while True:
         batch = await journal.page_older(state["db"], wanted, place, CSV_BATCH)
         if batch:
             yield _lines([_cell(getattr(row, name)) for name in names] for row in batch)
-            place = Place(batch[-1].created_at, batch[-1].id)
+            place = Keyset(batch[-1].created_at, batch[-1].id)
         if len(batch) < CSV_BATCH:
             return
 
@@ -191,14 +191,14 @@ def _cursor(row: JobRow) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _place(cursor: str, name: str) -> Place:
+def _place(cursor: str, name: str) -> Keyset:
     try:
         text = base64.urlsafe_b64decode(cursor.encode()).decode()
         at, _, job_id = text.partition(" ")
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("no time zone")
-        return Place(moment.astimezone(UTC), UUID(job_id))
+        return Keyset(moment.astimezone(UTC), UUID(job_id))
     except (ValueError, OverflowError, binascii.Error):
         message = "Expected a place that this journal gave"
         raise InvalidFields([{"path": name, "message": message}]) from None

@@ -204,10 +204,10 @@ async def _find(check: Check) -> tuple[Check, Finding]:
 
 
 async def _database(state: State) -> Finding:
-    sight = await state["watch"].database.now()
-    if sight.reason != "ok":
-        return Finding("failed", sight.reason, figures={"schema": sight.schema})
-    return Finding(figures={"schema": sight.schema})
+    seen = await state["checks"].database.get()
+    if seen.reason != "ok":
+        return Finding("failed", seen.reason, figures={"schema": seen.schema})
+    return Finding(figures={"schema": seen.schema})
 
 
 async def _clock(state: State) -> Finding:
@@ -228,10 +228,10 @@ def clock_finding(skew: timedelta) -> Finding:
 
 
 async def _disk(state: State) -> Finding:
-    sight = await state["watch"].media.now()
-    if sight.reason != "ok" or sight.space is None:
-        return Finding("failed", sight.reason)
-    return disk_finding(sight.space.free_bytes, state["config"].min_free_disk_mb * 1024**2)
+    seen = await state["checks"].media.get()
+    if seen.reason != "ok" or seen.space is None:
+        return Finding("failed", seen.reason)
+    return disk_finding(seen.space.free_bytes, state["config"].min_free_disk_mb * 1024**2)
 
 
 def disk_finding(free_bytes: int, min_free_bytes: int) -> Finding:
@@ -303,15 +303,15 @@ async def _provider(state: State, name: str, plans: Sequence[Plan]) -> Finding:
     figures = {"models": sorted(pings)}
     try:
         async with asyncio.timeout(LOOKUP_SECONDS):
-            pulses = await asyncio.gather(
+            results = await asyncio.gather(
                 *(ping(state["client"], account, model) for model, ping in pings.items())
             )
     except TimeoutError:
         return Finding("failed", "provider_unavailable", figures=figures)
-    for pulse in pulses:
-        if not pulse.ok:
-            return Finding("failed", pulse.reason, pulse.details, figures)
-    ends = [pulse.shutdown_date for pulse in pulses if pulse.shutdown_date]
+    for result in results:
+        if not result.ok:
+            return Finding("failed", result.reason, result.details, figures)
+    ends = [result.shutdown_date for result in results if result.shutdown_date]
     if ends and min(ends) <= (datetime.now(UTC) + MODEL_ENDS_SOON).date():
         return Finding("warning", "model_ends", figures=figures | {"shutdown_date": min(ends)})
     return Finding(figures=figures)

@@ -1,4 +1,4 @@
-"""What the providers can do, for whoever draws a form."""
+"""Providers API: what they can do, for whoever draws a form, and how they stand."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.http import json_body
-from service.monitoring.provider_health import Standing
+from service.monitoring.provider_health import ModelHealth
 from service.providers import registry
 from service.providers.base import Operation, Provider
 from service.queries import breakers
@@ -21,16 +21,16 @@ async def list_providers(request: Request[State]) -> Response:
     their templates, accepted picture types, where the key comes from, how the models went lately
     and how those stand that are ordered now."""
     known = await breakers.all(request.state["db"])
-    standings = request.state["watch"].pulses.seen()
+    standings = request.state["checks"].providers.peek()
     sources = request.state["provider_keys"].sources()
     return json_body.answer(
         {
             "providers": [
-                _described(
+                _as_json(
                     provider,
                     sources[name],
                     [b for b in known if b.provider == name],
-                    [_standing(one) for one in standings if one.provider == name],
+                    [_health_as_json(one) for one in standings if one.provider == name],
                 )
                 for name, provider in sorted(registry.REGISTRY.items())
             ]
@@ -38,7 +38,7 @@ async def list_providers(request: Request[State]) -> Response:
     )
 
 
-def _described(
+def _as_json(
     provider: Provider,
     key_source: str | None,
     breakers: Sequence[Breaker],
@@ -49,28 +49,28 @@ def _described(
         "configured": key_source is not None,
         "key_source": key_source,
         "accepts": sorted(provider.accepts),
-        "operations": [_operation(name, one) for name, one in provider.operations.items()],
-        "models": [_model(breaker) for breaker in breakers],
+        "operations": [_operation_as_json(name, one) for name, one in provider.operations.items()],
+        "models": [_model_as_json(breaker) for breaker in breakers],
         "standings": standings,
     }
 
 
-def _model(breaker: Breaker) -> dict[str, object]:
+def _model_as_json(breaker: Breaker) -> dict[str, object]:
     """A model that was called: `working`, `failing` lately, or `skipped` until `probe_at`."""
     state = "skipped" if breaker.opened_at else "failing" if breaker.failures else "working"
-    told = asdict(breaker) | {"state": state}
-    del told["provider"]
-    return told
+    fields = asdict(breaker) | {"state": state}
+    del fields["provider"]
+    return fields
 
 
-def _standing(standing: Standing) -> dict[str, object]:
+def _health_as_json(standing: ModelHealth) -> dict[str, object]:
     """How a model that an active slot orders stands, by its last call or ping."""
-    told = asdict(standing) | {"ends_soon": standing.ends_soon}
-    del told["provider"]
-    return told
+    fields = asdict(standing) | {"ends_soon": standing.ends_soon}
+    del fields["provider"]
+    return fields
 
 
-def _operation(name: str, operation: Operation) -> dict[str, object]:
+def _operation_as_json(name: str, operation: Operation) -> dict[str, object]:
     return {
         "name": name,
         "settings_schema": msgspec.json.schema(operation.settings),

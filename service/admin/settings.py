@@ -1,4 +1,5 @@
-"""What admins may change for the whole house while it runs. Secrets go in and never come out."""
+"""Settings API: what admins may change for all slots while the service runs. Secrets go in
+and never come out."""
 
 from typing import Annotated, Any
 
@@ -38,10 +39,10 @@ class SettingsChange(msgspec.Struct, forbid_unknown_fields=True):
 async def show(request: Request[State]) -> Response:
     """`GET /api/settings`."""
     db = request.state["db"]
-    described = _described(request, await settings.all(db))
+    shown = _as_json(request, await settings.all(db))
     every = await slots.all(db)
-    described["ingest_password_set"] = all(slot.has_ingest_password for slot in every)
-    return json_body.answer(described)
+    shown["ingest_password_set"] = all(slot.has_ingest_password for slot in every)
+    return json_body.answer(shown)
 
 
 async def change(request: Request[State]) -> Response:
@@ -111,7 +112,7 @@ async def _write(
     await audit.add(session, admin, address, "settings.change", "settings", details)
 
 
-def _described(request: Request[State], found: list[Setting]) -> dict[str, Any]:
+def _as_json(request: Request[State], found: list[Setting]) -> dict[str, Any]:
     state = request.state
     values = {setting.key: setting.value for setting in found}
     who = {

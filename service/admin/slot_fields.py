@@ -1,4 +1,4 @@
-"""What an admin may write into a slot, checked as a whole.
+"""Slot fields: what an admin may write into a slot, checked as a whole.
 
 Every fault is found at once and named by its path, such as `fallback.settings.prompt`.
 """
@@ -29,20 +29,20 @@ MaxSide = Annotated[int, msgspec.Meta(ge=0, le=8192)]
 Password = Annotated[str, msgspec.Meta(min_length=MIN_INGEST_PASSWORD, max_length=200)]
 
 
-class TemplateUse(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class TemplateFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A template image in its role."""
 
     role: str
     media_id: UUID
 
 
-class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PlanFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A complete order: whom to ask, for what, how. A slot has one, and one as its fallback."""
 
     provider: str
     operation: str
     settings: dict[str, Any] = {}
-    templates: list[TemplateUse] = []
+    templates: list[TemplateFields] = []
 
 
 class SlotChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,8 +55,8 @@ class SlotChange(msgspec.Struct, forbid_unknown_fields=True):
     provider: str | msgspec.UnsetType = UNSET
     operation: str | msgspec.UnsetType = UNSET
     settings: dict[str, Any] | msgspec.UnsetType = UNSET
-    templates: list[TemplateUse] | msgspec.UnsetType = UNSET
-    fallback: Plan | None | msgspec.UnsetType = UNSET
+    templates: list[TemplateFields] | msgspec.UnsetType = UNSET
+    fallback: PlanFields | None | msgspec.UnsetType = UNSET
     output: dict[str, Any] | msgspec.UnsetType = UNSET
     is_active: bool | msgspec.UnsetType = UNSET
     size_limit_mb: Megabytes | msgspec.UnsetType = UNSET
@@ -80,8 +80,8 @@ class TestChange(msgspec.Struct, forbid_unknown_fields=True):
     provider: str | msgspec.UnsetType = UNSET
     operation: str | msgspec.UnsetType = UNSET
     settings: dict[str, Any] | msgspec.UnsetType = UNSET
-    templates: list[TemplateUse] | msgspec.UnsetType = UNSET
-    fallback: Plan | None | msgspec.UnsetType = UNSET
+    templates: list[TemplateFields] | msgspec.UnsetType = UNSET
+    fallback: PlanFields | None | msgspec.UnsetType = UNSET
     output: dict[str, Any] | msgspec.UnsetType = UNSET
     sync_response_seconds: Window | None | msgspec.UnsetType = UNSET
     max_side_px: MaxSide | msgspec.UnsetType = UNSET

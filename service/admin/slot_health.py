@@ -11,7 +11,7 @@ from typing import Literal
 
 from service.config import ProviderAccount
 from service.errors import NotConfigured, ProviderAuth, ProviderError
-from service.monitoring.provider_health import Standing
+from service.monitoring.provider_health import ModelHealth
 from service.providers import registry
 from service.queries import breakers, slots
 from service.queries.breakers import Breaker
@@ -40,7 +40,7 @@ class Known:
     accounts: Mapping[str, ProviderAccount]
     breakers: Mapping[tuple[str, str], Breaker]
     shots: Mapping[str, SlotShot]
-    standings: Mapping[tuple[str, str | None], Standing]
+    standings: Mapping[tuple[str, str | None], ModelHealth]
 
 
 async def of_slots(state: State, wanted: Sequence[Slot]) -> list[Health]:
@@ -51,7 +51,7 @@ async def of_slots(state: State, wanted: Sequence[Slot]) -> list[Health]:
         accounts=state["provider_keys"].accounts(),
         breakers={(one.provider, one.model): one for one in found},
         shots={one.slot_id: one for one in shots},
-        standings={(one.provider, one.model): one for one in state["watch"].pulses.seen()},
+        standings={(one.provider, one.model): one for one in state["checks"].providers.peek()},
     )
     return [_health(slot, known) for slot in wanted]
 
@@ -87,7 +87,7 @@ def _trouble(plan: SlotPlan, known: Known) -> Health | None:
     return Health("bad", breaker.reason, breaker.details, since)
 
 
-def _refused_key(standing: Standing | None) -> Health | None:
+def _refused_key(standing: ModelHealth | None) -> Health | None:
     """A key that stopped working is noticed before a shot is, by a ping."""
     if standing is None or standing.reason != ProviderAuth.reason:
         return None

@@ -1,4 +1,4 @@
-"""Figures over a window of time, for the whole house and for each slot. Tests never count."""
+"""Statistics over a window of time, for all slots together and for each. Tests never count."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,13 +35,13 @@ class WindowQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StatsQuery(WindowQuery):
-    """The whole house, or one slot."""
+    """All slots, or one."""
 
     slot_id: str | None = None
 
 
 async def show(request: Request[State]) -> Response:
-    """`GET /api/stats`: the house, or one slot, with a series for charts and recent failures."""
+    """`GET /api/stats`: all slots, or one, with a series for charts and recent failures."""
     db, asked = request.state["db"], json_body.query(request, StatsQuery)
     slot_id = asked.slot_id or None
     span = Span.up_to_now(asked.window)
@@ -96,7 +96,7 @@ class Span:
 
 
 async def _totals(db: Database, span: Span) -> dict[str | None, Totals]:
-    """Figures by slot; those of the house under None."""
+    """Figures by slot; those of all slots under None."""
     if span.is_exact:
         exact = await stats.totals(db, span.since, span.until)
         return {row.slot_id: row for row in exact}

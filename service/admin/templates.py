@@ -1,4 +1,4 @@
-"""Template images: styles, backgrounds and faces that operations need beside the photo."""
+"""Templates API: images of styles, backgrounds and faces that operations need beside the photo."""
 
 import asyncio
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""A file as an answer, although cleanup or a guest may take it away at any moment."""
+"""File response: a file as an answer, although cleanup or a guest may take it at any moment."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
-"""Layers around the admins' routes: who is it, and does a browser send this on its own behalf.
+"""Guards, middleware around the admins' routes: who is it, does a browser send
+this on its own behalf.
 
 Guards raise and sit on the routes themselves, inside the error handlers.
 """

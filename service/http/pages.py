@@ -1,4 +1,4 @@
-"""The pages as browsers get them: shells without data and without words, and the files they need.
+"""Pages as browsers get them: shells without data and without words, and the files they need.
 
 Whatever is shown comes from the JSON API; what a browser may do stands in `HEADERS`.
 """

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits on how long a client may take."""
+"""HTTP protocol: uvicorn's, with limits on how long a client may take."""
 
 import asyncio
 from typing import Any

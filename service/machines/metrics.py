@@ -1,6 +1,6 @@
-"""`GET /metrics`: what the processes counted, and how the house as a whole stands.
+"""Metrics endpoint: what the processes counted, and gauges of the installation as a whole.
 
-The house's own figures come from the database and the disk. They are the same whichever process or
+The gauges come from the database and the disk. They are the same whichever process or
 host is scraped: over several of them take the largest, not the sum.
 """
 
@@ -20,9 +20,9 @@ from starlette.responses import Response
 from service import config, counters
 from service.errors import NotFound, ProviderAuth, Unauthorized
 from service.http import guards
-from service.monitoring.checks import DatabaseSight, Figures, MediaSight
-from service.monitoring.provider_health import UNKNOWN, Standing
-from service.queries.installation import HouseNow
+from service.monitoring.checks import DatabaseCheck, MediaCheck, Usage
+from service.monitoring.provider_health import UNKNOWN, ModelHealth
+from service.queries.installation import InstallationStatus
 from service.queries.slots import SlotUse
 from service.queries.stats import Storage
 from service.state import State
@@ -37,30 +37,30 @@ Values = Mapping[str, float] | float
 
 async def show(request: Request[State]) -> Response:
     """`GET /metrics`: Prometheus text, for insiders only."""
-    state, watch = request.state, request.state["watch"]
+    state, checks = request.state, request.state["checks"]
     if not guards.is_insider(request):
         raise Unauthorized() if state["config"].metrics_token else NotFound()
-    database, media, figures = await asyncio.gather(
-        watch.database.now(), watch.media.now(), watch.figures.now()
+    database, media, usage = await asyncio.gather(
+        checks.database.get(), checks.media.get(), checks.usage.get()
     )
     reserve = state["config"].min_free_disk_mb * MEGABYTE
     sources = state["provider_keys"].sources()
-    house = HouseGauges(database, media, figures, reserve, sources, watch.pulses.seen())
+    gauges = ServiceGauges(database, media, usage, reserve, sources, checks.providers.peek())
     disk, shared = state["threads"].disk, config.shared_metrics()
-    text = await in_thread(disk, counters.exposition, shared, house)
+    text = await in_thread(disk, counters.exposition, shared, gauges)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HouseGauges:
-    """What was seen of the house, as Prometheus collects it; a registry keeps it by identity."""
+class ServiceGauges:
+    """The installation as Prometheus collects it; a registry keeps it by identity."""
 
-    database: DatabaseSight
-    media: MediaSight
-    figures: Figures | None
+    database: DatabaseCheck
+    media: MediaCheck
+    usage: Usage | None
     reserve_bytes: int
     key_sources: Mapping[str, str | None]
-    standings: tuple[Standing, ...]
+    standings: tuple[ModelHealth, ...]
 
     def collect(self) -> Iterator[Metric]:
         """Every family; those of a database or disk that does not answer are left out."""
@@ -69,10 +69,10 @@ class HouseGauges:
         yield _gauge("media_up", "Photos can be kept.", self.media.reason == "ok")
         yield from self._disk()
         yield from self._providers()
-        if self.figures is not None:
-            yield from _storage(self.figures.storage)
-            yield from _slots(self.figures.slots)
-            yield from _house(self.figures.now)
+        if self.usage is not None:
+            yield from _storage(self.usage.storage)
+            yield from _slots(self.usage.slots)
+            yield from _installation(self.usage.now)
 
     def _build(self) -> Metric:
         labels = ("version", "python", "schema")
@@ -129,7 +129,7 @@ def _slots(slots: tuple[SlotUse, ...]) -> Iterator[Metric]:
     window = {slot.id: slot.window_seconds for slot in slots}
     yield _gauge("slot_window_seconds", "The slot's answer window.", window, "slot")
     in_flight = {slot.id: slot.in_flight for slot in slots}
-    yield _gauge("slot_in_flight", "Shots at work in the whole house.", in_flight, "slot")
+    yield _gauge("slot_in_flight", "Shots at work in all processes.", in_flight, "slot")
     most = {slot.id: slot.max_in_flight for slot in slots}
     yield _gauge("slot_max_in_flight", "Shots that may be at work.", most, "slot")
     today = {slot.id: slot.shots_today for slot in limited}
@@ -138,7 +138,7 @@ def _slots(slots: tuple[SlotUse, ...]) -> Iterator[Metric]:
     yield _gauge("slot_daily_limit", "Shots a day that may count.", limit, "slot")
 
 
-def _house(now: HouseNow) -> Iterator[Metric]:
+def _installation(now: InstallationStatus) -> Iterator[Metric]:
     yield _gauge("overdue_shots", "Pending shots whose window is over.", now.overdue_shots)
     yield _gauge("shut_out_subjects", "Shut out for failed passwords.", now.shut_out)
     yield _gauge(

@@ -1,4 +1,4 @@
-"""For machines: is it alive, can it take a shot."""
+"""Health probes: is the process alive, can it take a shot."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, Response
 
 from service.errors import PhotoslotError
 from service.http import guards
-from service.monitoring.checks import DatabaseSight, MediaSight
-from service.monitoring.provider_health import UNKNOWN, Standing
+from service.monitoring.checks import DatabaseCheck, MediaCheck
+from service.monitoring.provider_health import UNKNOWN, ModelHealth
 from service.state import State
 
 # Who asks for details must not wait longer for them than for the answer.
@@ -25,9 +25,9 @@ async def healthz(request: Request[State]) -> Response:
     provider that is ordered from is well. Details for insiders and admins only.
 
     Answers at once: what does not answer by then is judged by its last outcome."""
-    watch = request.state["watch"]
-    database, media = await asyncio.gather(watch.database.now(), watch.media.now())
-    standings = watch.pulses.seen()
+    checks = request.state["checks"]
+    database, media = await asyncio.gather(checks.database.get(), checks.media.get())
+    standings = checks.providers.peek()
     good = database.reason == media.reason == "ok"
     ill = any(one.reason not in ("ok", UNKNOWN) for one in standings)
     body: dict[str, object] = {"status": ("degraded" if ill else "ok") if good else "error"}
@@ -37,7 +37,7 @@ async def healthz(request: Request[State]) -> Response:
 
 
 def _details(
-    database: DatabaseSight, media: MediaSight, standings: tuple[Standing, ...]
+    database: DatabaseCheck, media: MediaCheck, standings: tuple[ModelHealth, ...]
 ) -> dict[str, object]:
     """Reasons and figures; a provider is as well as its worst model."""
     worst: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Looking at something slow on behalf of many who ask."""
+"""Cached check: something slow looked at on behalf of many who ask (stale-while-revalidate)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ STILL_GOOD = 3
 T = TypeVar("T")
 
 
-class Glance(Generic[T]):
+class CachedCheck(Generic[T]):
     """The outcome of the last look at something.
 
     Who asks when it is older than `fresh_seconds` sets off a new look; nobody looks twice at a
@@ -27,9 +27,9 @@ class Glance(Generic[T]):
         self._task: asyncio.Future[T] | None = None
         self._started = 0.0
         self._last: T | None = None
-        self._seen = 0.0
+        self._seen_at = 0.0
 
-    async def now(self) -> T:
+    async def get(self) -> T:
         """The outcome; the first to ask waits for it."""
         task = self._looking()
         if not task.done() and (patience := self._patience()):
@@ -40,7 +40,7 @@ class Glance(Generic[T]):
             self._last = self._silent
         return self._last
 
-    def seen(self) -> T | None:
+    def peek(self) -> T | None:
         """The outcome of the last look that came back, without waiting; None before the first."""
         task = self._looking()
         if task.done():
@@ -52,7 +52,7 @@ class Glance(Generic[T]):
         task = self._task
         if task is None or (task.done() and self._age() >= self._fresh_seconds):
             if task:
-                self._last, self._seen = task.result(), self._started
+                self._last, self._seen_at = task.result(), self._started
             self._started = asyncio.get_running_loop().time()
             task = self._task = asyncio.ensure_future(self._look())
         return task
@@ -60,7 +60,7 @@ class Glance(Generic[T]):
     def _patience(self) -> float:
         if self._last is None:
             return SILENT_SECONDS
-        age = asyncio.get_running_loop().time() - self._seen
+        age = asyncio.get_running_loop().time() - self._seen_at
         return 0.0 if age < STILL_GOOD * self._fresh_seconds else PATIENCE_SECONDS
 
     def _age(self) -> float:

@@ -1,4 +1,4 @@
-"""What is seen of the house beside its shots: whether one could be taken, how full everything is.
+"""Health checks beside the shots: whether one could be taken, how full everything is.
 
 Nothing here runs by itself: somebody asks, and is told what the last look saw.
 """
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from service.config import Config
 from service.errors import PhotoslotError, StorageFull
-from service.monitoring.cached_check import Glance
-from service.monitoring.provider_health import Pulses
+from service.monitoring.cached_check import CachedCheck
+from service.monitoring.provider_health import ProviderHealth
 from service.queries import installation, slots, stats
-from service.queries.installation import HouseNow
+from service.queries.installation import InstallationStatus
 from service.queries.slots import SlotUse
 from service.queries.stats import Storage
 from service.storage.database import Database
@@ -19,12 +19,12 @@ from service.storage.schema import misfit
 from service.threads import Threads, in_thread
 
 HEALTH_SECONDS = 1.0
-FIGURES_SECONDS = 10.0
+USAGE_SECONDS = 10.0
 NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseSight:
+class DatabaseCheck:
     """`reason` is ok, `schema_mismatch`, or why the database cannot be used; `schema` is the newest
     migration it has."""
 
@@ -33,7 +33,7 @@ class DatabaseSight:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaSight:
+class MediaCheck:
     """`reason` is ok, or why no photo can be kept; the room on its disk as far as it is known."""
 
     reason: str
@@ -41,56 +41,56 @@ class MediaSight:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What the database knows of the house."""
+class Usage:
+    """What the database knows of the installation: kept files, slots in use, upkeep."""
 
     storage: tuple[Storage, ...]
     slots: tuple[SlotUse, ...]
-    now: HouseNow
+    now: InstallationStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """One glance for each thing that is looked at; `figures` is None while the database is away.
-    The pulses of providers never keep anybody waiting."""
+class Checks:
+    """A cached check for each thing that is looked at; `usage` is None while the database is away.
+    The health of providers never keeps anybody waiting."""
 
-    database: Glance[DatabaseSight]
-    media: Glance[MediaSight]
-    figures: Glance[Figures | None]
-    pulses: Pulses
+    database: CachedCheck[DatabaseCheck]
+    media: CachedCheck[MediaCheck]
+    usage: CachedCheck[Usage | None]
+    providers: ProviderHealth
 
 
-def open_watch(
-    config: Config, db: Database, media: Media, threads: Threads, pulses: Pulses
-) -> Watch:
-    """Watch a house."""
+def open_checks(
+    config: Config, db: Database, media: Media, threads: Threads, providers: ProviderHealth
+) -> Checks:
+    """The checks of a process."""
 
-    async def database() -> DatabaseSight:
+    async def database() -> DatabaseCheck:
         return await _look_at_database(db)
 
-    async def folder() -> MediaSight:
+    async def folder() -> MediaCheck:
         return await in_thread(threads.disk, _look_at_media, media, config.min_free_disk_mb)
 
-    async def figures() -> Figures | None:
-        return await _read_figures(db, config.timezone)
+    async def usage() -> Usage | None:
+        return await _read_usage(db, config.timezone)
 
-    return Watch(
-        Glance(database, fresh_seconds=HEALTH_SECONDS, silent=DatabaseSight(NO_ANSWER)),
-        Glance(folder, fresh_seconds=HEALTH_SECONDS, silent=MediaSight(NO_ANSWER)),
-        Glance(figures, fresh_seconds=FIGURES_SECONDS, silent=None),
-        pulses,
+    return Checks(
+        CachedCheck(database, fresh_seconds=HEALTH_SECONDS, silent=DatabaseCheck(NO_ANSWER)),
+        CachedCheck(folder, fresh_seconds=HEALTH_SECONDS, silent=MediaCheck(NO_ANSWER)),
+        CachedCheck(usage, fresh_seconds=USAGE_SECONDS, silent=None),
+        providers,
     )
 
 
-async def _look_at_database(db: Database) -> DatabaseSight:
+async def _look_at_database(db: Database) -> DatabaseCheck:
     try:
         applied = await installation.migrations(db)
     except PhotoslotError as error:
-        return DatabaseSight(error.reason)
-    return DatabaseSight("schema_mismatch" if misfit(applied) else "ok", max(applied, default=None))
+        return DatabaseCheck(error.reason)
+    return DatabaseCheck("schema_mismatch" if misfit(applied) else "ok", max(applied, default=None))
 
 
-def _look_at_media(media: Media, min_free_mb: int) -> MediaSight:
+def _look_at_media(media: Media, min_free_mb: int) -> MediaCheck:
     """Blocks."""
     try:
         media.prepare()
@@ -100,15 +100,15 @@ def _look_at_media(media: Media, min_free_mb: int) -> MediaSight:
     try:
         space = media.space()
     except PhotoslotError:
-        return MediaSight(reason)
+        return MediaCheck(reason)
     if reason == "ok" and space.free_bytes < min_free_mb * 1024**2:
         reason = StorageFull.reason
-    return MediaSight(reason, space)
+    return MediaCheck(reason, space)
 
 
-async def _read_figures(db: Database, timezone: str) -> Figures | None:
+async def _read_usage(db: Database, timezone: str) -> Usage | None:
     try:
-        return Figures(
+        return Usage(
             tuple(await stats.storage(db)),
             tuple(await slots.usage(db, timezone)),
             await installation.status(db),

@@ -1,8 +1,8 @@
-"""How the providers stand whom active slots order from: keys, reach, their models' last day.
+"""Provider health: keys, reach and last day of the models that active slots order.
 
-Real calls are looked at first, those of every process: their outcomes are in the breakers. Only a
-model nobody has called lately is pinged, one of each provider a minute. Nothing runs by itself, and
-who asks never waits for a provider.
+Real calls are looked at first, those of every process: their outcomes are in the circuit breakers.
+Only a model nobody has called lately is pinged, one of each provider a minute. Nothing runs by
+itself, and who asks never waits for a provider.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ import httpx
 
 from service.config import ProviderAccount
 from service.errors import NotConfigured, PhotoslotError, ProviderUnavailable
-from service.monitoring.cached_check import Glance
+from service.monitoring.cached_check import CachedCheck
 from service.providers import registry
-from service.providers.base import Plan, Pulse
+from service.providers.base import PingResult, Plan
 from service.queries import breakers, slots
 from service.queries.breakers import Breaker
 from service.queries.slots import Slot
@@ -33,7 +33,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ModelHealth:
     """How one model of a provider stands: `reason` is ok, one of our failure reasons, or unknown
     before anything is; `details` are the provider's words for admins, `since` when it was seen."""
 
@@ -57,10 +57,10 @@ class _Pinged:
 
     at: datetime
     account: ProviderAccount
-    pulse: Pulse
+    result: PingResult
 
 
-class Pulses:
+class ProviderHealth:
     """Keeps what was found out between two looks."""
 
     def __init__(
@@ -72,15 +72,15 @@ class Pulses:
     ) -> None:
         self._db, self._client, self._keys = db, client, keys
         self._pinged: dict[tuple[str, str], _Pinged] = {}
-        self._glance: Glance[tuple[Standing, ...]] = Glance(
+        self._check: CachedCheck[tuple[ModelHealth, ...]] = CachedCheck(
             self.look, fresh_seconds=look_seconds, silent=()
         )
 
-    def seen(self) -> tuple[Standing, ...]:
+    def peek(self) -> tuple[ModelHealth, ...]:
         """What is known now; an old view is renewed behind the back of who asks."""
-        return self._glance.seen() or ()
+        return self._check.peek() or ()
 
-    async def look(self) -> tuple[Standing, ...]:
+    async def look(self) -> tuple[ModelHealth, ...]:
         """Look now, and ping whom nothing was heard of lately."""
         try:
             accounts = self._keys.accounts()
@@ -91,7 +91,7 @@ class Pulses:
         plans, unfit = _ordered(active, accounts)
         traffic = {(one.provider, one.model): one for one in found}
         await asyncio.gather(*(self._ping(plan) for plan in self._due(plans, traffic)))
-        models = (self._standing(plan, traffic.get(_key(plan))) for plan in plans)
+        models = (self._health_of(plan, traffic.get(_key(plan))) for plan in plans)
         return (*models, *unfit)
 
     def _due(self, plans: Sequence[Plan], traffic: Mapping[Any, Breaker]) -> Iterator[Plan]:
@@ -117,39 +117,41 @@ class Pulses:
         model = plan.model
         try:
             async with asyncio.timeout(PING_SECONDS):
-                pulse = await plan.provider.ping(self._client, plan.account, model)
+                result = await plan.provider.ping(self._client, plan.account, model)
         except TimeoutError:
-            pulse = Pulse.of(ProviderUnavailable(private=f"no answer within {PING_SECONDS:g} s"))
-        self._pinged[_key(plan)] = _Pinged(datetime.now(UTC), plan.account, pulse)
+            result = PingResult.of(
+                ProviderUnavailable(private=f"no answer within {PING_SECONDS:g} s")
+            )
+        self._pinged[_key(plan)] = _Pinged(datetime.now(UTC), plan.account, result)
 
     def _last_ping(self, plan: Plan) -> _Pinged | None:
         """Another key or address makes the old ping worthless."""
         pinged = self._pinged.get(_key(plan))
         return pinged if pinged and pinged.account == plan.account else None
 
-    def _standing(self, plan: Plan, breaker: Breaker | None) -> Standing:
+    def _health_of(self, plan: Plan, breaker: Breaker | None) -> ModelHealth:
         """By the call or the ping, whichever came last."""
         pinged = self._last_ping(plan)
         provider, model = _key(plan)
-        ends = pinged.pulse.shutdown_date if pinged else None
+        ends = pinged.result.shutdown_date if pinged else None
         called = max(_moments(breaker), default=None)
         if breaker and called and (pinged is None or called > pinged.at):
             is_good = not breaker.failures
             reason, details = ("ok", None) if is_good else (breaker.reason, breaker.details)
-            return Standing(provider, model, reason or UNKNOWN, details, called, ends)
+            return ModelHealth(provider, model, reason or UNKNOWN, details, called, ends)
         if pinged is None:
-            return Standing(provider, model)
-        pulse = pinged.pulse
-        reason = "ok" if pulse.ok else pulse.reason or UNKNOWN
-        return Standing(provider, model, reason, pulse.details, pinged.at, ends)
+            return ModelHealth(provider, model)
+        result = pinged.result
+        reason = "ok" if result.ok else result.reason or UNKNOWN
+        return ModelHealth(provider, model, reason, result.details, pinged.at, ends)
 
 
 def _ordered(
     slots: Iterable[Slot], accounts: Mapping[str, ProviderAccount]
-) -> tuple[list[Plan], list[Standing]]:
+) -> tuple[list[Plan], list[ModelHealth]]:
     """One plan for each model the slots order, and the providers that cannot be asked."""
     plans: dict[tuple[str, str], Plan] = {}
-    unfit: dict[str, Standing] = {}
+    unfit: dict[str, ModelHealth] = {}
     for slot in slots:
         for ordered in slot.plans:
             name = ordered.provider
@@ -157,7 +159,7 @@ def _ordered(
                 plan = registry.plan(name, ordered.operation, ordered.settings, (), accounts)
                 plans[_key(plan)] = plan
             except NotConfigured as problem:
-                unfit[name] = Standing(name, None, problem.reason, problem.details)
+                unfit[name] = ModelHealth(name, None, problem.reason, problem.details)
     known = {provider for provider, _ in plans}
     return list(plans.values()), [one for name, one in unfit.items() if name not in known]
 

@@ -1,4 +1,4 @@
-"""The words all drivers share: what is ordered, what came back, what a provider can do."""
+"""Driver interface: what is ordered, what came back, what a provider can do."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.pictures.prepare import Photo
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class TemplateImage:
     """An admin's image in its role: style, background, face."""
 
     role: str
@@ -45,7 +45,7 @@ class Order:
     operation: str
     settings: msgspec.Struct
     photo: Photo
-    templates: Sequence[Template]
+    templates: Sequence[TemplateImage]
     deadline: float
     link: Callable[[Photo], str]
     pace: Pace = at_once
@@ -76,7 +76,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class PingResult:
     """How a provider stands, found out without an order: `reason` is one of our failure reasons,
     `details` the provider's own words (for admins), `shutdown_date` the day its model ends."""
 
@@ -86,8 +86,8 @@ class Pulse:
     details: str | None = None
 
     @classmethod
-    def of(cls, failure: ProviderFailure) -> "Pulse":
-        """The pulse of a provider that failed so."""
+    def of(cls, failure: ProviderFailure) -> "PingResult":
+        """The result of a provider that failed so."""
         return cls(False, failure.reason, details=failure.private)
 
 
@@ -102,7 +102,7 @@ def takes_all(settings: msgspec.Struct, images: int) -> Iterable[Fault]:
 
 Check = Callable[[msgspec.Struct, int], Iterable[Fault]]
 Edit = Callable[[httpx.AsyncClient, ProviderAccount, Order], Awaitable[Picture]]
-Ping = Callable[[httpx.AsyncClient, ProviderAccount, str], Awaitable[Pulse]]
+Ping = Callable[[httpx.AsyncClient, ProviderAccount, str], Awaitable[PingResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ class Provider:
     """A driver: what it can do, and the picture types it takes (MIME).
 
     `edit` runs an order. `ping` asks for key, reach and a model by its id, costs nothing and gives
-    every `ProviderFailure` as a `Pulse`; whoever calls it limits its time. `check` finds what the
-    types of the settings cannot tell, given the number of images, the photo among them: what one
-    model takes and another does not. `repeats_of_bad_pictures`: how often a call may be repeated
-    whose picture was not usable. `ping_seconds`: how often a ping does no harm."""
+    every `ProviderFailure` as a `PingResult`; whoever calls it limits its time. `check` finds what
+    the types of the settings cannot tell, given the number of images, the photo among them: what
+    one model takes and another does not. `repeats_of_bad_pictures`: how often a call may be
+    repeated whose picture was not usable. `ping_seconds`: how often a ping does no harm."""
 
     name: str
     edit: Edit
@@ -134,7 +134,7 @@ class Plan:
     account: ProviderAccount
     operation: str
     settings: msgspec.Struct
-    templates: Sequence[Template]
+    templates: Sequence[TemplateImage]
 
     @property
     def model(self) -> str:
@@ -148,7 +148,7 @@ class Ready:
 
     plan: Plan
     photo: Photo
-    templates: Sequence[Template]
+    templates: Sequence[TemplateImage]
 
 
 # What an operation wants done, in words: a wire that knows only images and text has none for it.

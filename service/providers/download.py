@@ -1,4 +1,4 @@
-"""Fetching a picture from an address that a provider named in its answer.
+"""Download of a picture from an address that a provider named in its answer.
 
 Such an address is a stranger's word: it may point into our own network, and whoever it points at
 must not learn our key. So a name is resolved once, every address it has is checked, and the
@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 import httpx
 
 from service.errors import ProviderBadResponse, ProviderUnavailable
-from service.providers.http import MAX_QUOTED, Answer, send
+from service.providers.http import MAX_QUOTED, ProviderResponse, send
 
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 2
@@ -43,7 +43,7 @@ class Home:
         return self.is_base(url) or (below and _is_plain_https(url))
 
 
-async def download(client: httpx.AsyncClient, link: str, home: Home) -> Answer:
+async def download(client: httpx.AsyncClient, link: str, home: Home) -> ProviderResponse:
     """GET a link, relative to the home's base or absolute, with at most MAX_REDIRECTS redirects.
     A redirect may lead to any public host by https.
 
@@ -75,7 +75,7 @@ def _parsed(base: httpx.URL, link: str) -> httpx.URL:
     return url
 
 
-async def _get(client: httpx.AsyncClient, url: httpx.URL, home: Home) -> Answer:
+async def _get(client: httpx.AsyncClient, url: httpx.URL, home: Home) -> ProviderResponse:
     """With the token where it may go. A store behind the provider may refuse what it does not
     know, so once without it too."""
     if home.owns(url):
@@ -87,7 +87,7 @@ async def _get(client: httpx.AsyncClient, url: httpx.URL, home: Home) -> Answer:
 
 async def _get_checked(
     client: httpx.AsyncClient, url: httpx.URL, home: Home, headers: dict[str, str]
-) -> Answer:
+) -> ProviderResponse:
     if home.is_base(url):
         return await send(client, client.build_request("GET", url, headers=headers))
     if not _is_plain_https(url):

@@ -1,4 +1,4 @@
-"""What every driver needs of HTTP: a body streamed from files, an answer read up to a cap, httpx's
+"""HTTP client of the drivers: a body streamed from files, an answer read up to a cap, httpx's
 errors turned into ours."""
 
 import asyncio
@@ -42,7 +42,7 @@ _afterwards: WeakKeyDictionary[httpx.AsyncClient, set[asyncio.Task[None]]] = Wea
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """A provider's whole answer."""
 
     status: int
@@ -164,14 +164,14 @@ def afterwards(client: httpx.AsyncClient, work: Coroutine[Any, Any, None]) -> No
 
 async def post(
     client: httpx.AsyncClient, url: str, body: Body, headers: Mapping[str, str]
-) -> Answer:
+) -> ProviderResponse:
     """POST a body; see `send`."""
     headers = {**headers, "Content-Length": str(body.length)}
     request = client.build_request("POST", url, content=body.__aiter__(), headers=headers)
     return await send(client, request, orders=True)
 
 
-async def get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> Answer:
+async def get(client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> ProviderResponse:
     """GET what costs nothing, a small answer; see `send`."""
     return await send(client, client.build_request("GET", url, headers=headers), MAX_LOOKUP_BYTES)
 
@@ -181,7 +181,7 @@ async def send(
     request: httpx.Request,
     max_bytes: int = MAX_ANSWER_BYTES,
     orders: bool = False,
-) -> Answer:
+) -> ProviderResponse:
     """Send a request and read the answer up to `max_bytes`; one that `orders` a picture may be
     billed from the moment it is on its way. Never follows a redirect.
 
@@ -190,7 +190,7 @@ async def send(
         response = await client.send(request, stream=True)
         try:
             body = await _read(response, max_bytes, orders)
-            return Answer(response.status_code, response.headers, body)
+            return ProviderResponse(response.status_code, response.headers, body)
         finally:
             await response.aclose()
     except tuple(NOT_SENT) as error:
@@ -228,7 +228,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def decode(answer: Answer, kind: type[T]) -> T:
+def decode(answer: ProviderResponse, kind: type[T]) -> T:
     """The JSON of a good answer. Raises `ProviderBadResponse`: it may be billed, and is worth one
     repeat."""
     try:

@@ -9,7 +9,7 @@ import msgspec
 from service.config import ProviderAccount
 from service.errors import NotConfigured
 from service.providers import turbotext
-from service.providers.base import Plan, Provider, Template
+from service.providers.base import Plan, Provider, TemplateImage
 from service.providers.gemini import driver as gemini
 from service.providers.openai import driver as openai
 
@@ -22,7 +22,7 @@ def plan(
     provider: str,
     operation: str,
     settings: Mapping[str, Any],
-    templates: Sequence[Template],
+    templates: Sequence[TemplateImage],
     accounts: Mapping[str, ProviderAccount],
 ) -> Plan:
     """Check a slot's plan. Raises `NotConfigured` for one that cannot run."""

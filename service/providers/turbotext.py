@@ -29,9 +29,9 @@ from service.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from service.providers.base import Operation, Order, Picture, Provider, Pulse
+from service.providers.base import Operation, Order, Picture, PingResult, Provider
 from service.providers.download import Home, download
-from service.providers.http import MAX_QUOTED, Answer, Body, post
+from service.providers.http import MAX_QUOTED, Body, ProviderResponse, post
 
 DOMAIN = "turbotext.ru"
 # Readers of the API advise 2 to 3 seconds between two questions; the last pause stays.
@@ -153,15 +153,15 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         raise
 
 
-async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
+async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> PingResult:
     """Order the list of methods, which shows key and reach and is not known to cost anything. The
     list itself is not fetched: its form is doubtful."""
     try:
         answer = await _post(client, account, "available_api", {"do": "create_queue"})
         _queue_id(answer)
     except ProviderFailure as failure:
-        return Pulse.of(failure)
-    return Pulse(ok=True)
+        return PingResult.of(failure)
+    return PingResult(ok=True)
 
 
 class _Order:
@@ -240,7 +240,7 @@ class _Order:
             return None
         return _said(answer)
 
-    async def _ask(self, form: Mapping[str, str]) -> Answer:
+    async def _ask(self, form: Mapping[str, str]) -> ProviderResponse:
         return await _post(self._client, self._account, self._method.name, form)
 
     async def _fetch(self, said: Said) -> Picture:
@@ -263,7 +263,7 @@ class _LinkFailed(ProviderBadResponse):
 
 async def _post(
     client: httpx.AsyncClient, account: ProviderAccount, method: str, form: Mapping[str, str]
-) -> Answer:
+) -> ProviderResponse:
     return await post(
         client,
         f"{account.base_url}/api_ai/{method}",
@@ -290,7 +290,7 @@ def _form(method: Method, order: Order) -> dict[str, str]:
     return form | {name: str(value) for name, value in settings.items() if value is not None}
 
 
-def _said(answer: Answer) -> Said:
+def _said(answer: ProviderResponse) -> Said:
     """The JSON object of an answer, whatever it is declared as; a refused one raises."""
     if answer.status // 100 != 2:
         raise _refusal(answer)
@@ -305,7 +305,7 @@ def _said(answer: Answer) -> Said:
     return said
 
 
-def _queue_id(answer: Answer) -> str:
+def _queue_id(answer: ProviderResponse) -> str:
     """The id of an order in the queue, out of the answer to create_queue. Only an order that was
     not taken by a server in trouble may be given again."""
     if answer.status >= 500:
@@ -372,7 +372,7 @@ def _is_true(value: object) -> bool:
     return str(value).strip().lower() in ("true", "1")
 
 
-def _refusal(answer: Answer) -> ProviderFailure:
+def _refusal(answer: ProviderResponse) -> ProviderFailure:
     """A status that is no success."""
     private = f"HTTP {answer.status}: {answer.body[:MAX_QUOTED].decode(errors='replace')}"
     if answer.status in (401, 403):

@@ -1,4 +1,4 @@
-"""Who did what."""
+"""Audit log: who did what."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

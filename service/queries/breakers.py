@@ -1,4 +1,4 @@
-"""Breakers: whether a provider's model is called at all, the same for every process."""
+"""Circuit breakers: whether a provider's model is called at all, the same for every process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is over: rows that go, and files that no row names. A coroutine that removes takes one batch
+"""Cleanup: rows that go, and files that no row names. A coroutine that removes takes one batch
 and gives the number of rows it removed."""
 
 from collections.abc import Sequence

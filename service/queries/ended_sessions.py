@@ -1,4 +1,4 @@
-"""Sessions that were ended before their time."""
+"""Ended sessions: those that were ended before their time."""
 
 from datetime import datetime
 from uuid import UUID

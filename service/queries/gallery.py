@@ -1,4 +1,4 @@
-"""The pictures a gallery shows."""
+"""Gallery: the pictures it shows."""
 
 from dataclasses import dataclass
 from datetime import datetime

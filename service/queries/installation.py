@@ -1,4 +1,4 @@
-"""This installation: its schema and clock, its media folder, how it stands."""
+"""Installation: its schema and clock, its media folder, how it stands."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from service.storage.database import Database, Runner
 
 
 @dataclass(frozen=True, slots=True)
-class HouseNow:
+class InstallationStatus:
     """The last cleanup (`removed_*` by all of them together), shots that nobody seems to work on,
     subjects shut out for failed passwords, and the first time of a file that is still there."""
 
@@ -29,7 +29,7 @@ class HouseNow:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Which house this is, and since when its media folder bears its mark."""
+    """Which installation this is, and since when its media folder bears its mark."""
 
     id: UUID
     folder_marked_at: datetime | None
@@ -50,11 +50,11 @@ async def clock(db: Database) -> datetime:
     return now
 
 
-async def status(db: Database) -> HouseNow:
-    """How the house stands."""
+async def status(db: Database) -> InstallationStatus:
+    """How the installation stands: pending shots, throttles, the last cleanup."""
     row = await db.one("installation_status", INTERRUPT_GRACE_SECONDS)
     assert row is not None
-    return HouseNow(**row)
+    return InstallationStatus(**row)
 
 
 async def is_empty(db: Database) -> bool:
@@ -64,7 +64,7 @@ async def is_empty(db: Database) -> bool:
 
 
 async def folder(db: Runner) -> Folder:
-    """This house and its folder."""
+    """This installation and its folder."""
     row = await db.one("installation_folder")
     assert row is not None
     return Folder(**row)

@@ -1,4 +1,4 @@
-"""A shot's life in `job_history`: claimed, then ended once."""
+"""Jobs: a shot's life in `job_history`, claimed, then ended once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

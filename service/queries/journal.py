@@ -1,4 +1,4 @@
-"""The journal's pages and a job's whole story."""
+"""Journal: its pages, and a job's whole story."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -24,7 +24,7 @@ class JobFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Keyset:
     """A place between two jobs of the journal."""
 
     created_at: datetime
@@ -102,7 +102,7 @@ class JobStory(Visibility):
 
 
 async def page_older(
-    db: Database, wanted: JobFilter, place: Place | None, limit: int
+    db: Database, wanted: JobFilter, place: Keyset | None, limit: int
 ) -> list[JobRow]:
     """Jobs below `place` (or from the top), newest first."""
     below = (place.created_at, place.id) if place else (None, None)
@@ -112,7 +112,7 @@ async def page_older(
     return [JobRow(**row) for row in rows]
 
 
-async def page_newer(db: Database, wanted: JobFilter, place: Place, limit: int) -> list[JobRow]:
+async def page_newer(db: Database, wanted: JobFilter, place: Keyset, limit: int) -> list[JobRow]:
     """Jobs just above `place`, oldest first."""
     above = (place.created_at, place.id)
     async with db.transaction() as session:

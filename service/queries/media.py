@@ -1,4 +1,4 @@
-"""Files that rows name: results, previews, and those whose time is over."""
+"""Media objects, files that rows name: results, previews, and those whose time is over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

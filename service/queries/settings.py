@@ -1,4 +1,4 @@
-"""What admins may change for the whole house."""
+"""Settings: what admins may change for all slots."""
 
 from dataclasses import dataclass
 from datetime import datetime

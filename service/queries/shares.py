@@ -1,4 +1,4 @@
-"""Gallery links."""
+"""Shares: links that open galleries."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Figures over a window of time. Tests never count."""
+"""Statistics over a window of time. Tests never count."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ STEP_RATIO = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts of shots by outcome, times of the done ones; `slot_id` None is the whole house."""
+    """Counts of shots by outcome, times of the done ones; `slot_id` None is all slots together."""
 
     slot_id: str | None
     shots: int
@@ -99,7 +99,7 @@ class Storage:
 
 
 async def totals(db: Runner, since: datetime, until: datetime) -> list[Totals]:
-    """The house's figures and those of each slot that had shots."""
+    """The figures of all slots together and those of each slot that had shots."""
     return [Totals(**row) for row in await db.many("stats_totals", since, until)]
 
 

@@ -1,4 +1,4 @@
-"""Failed tries, counted for every process."""
+"""Throttles: failed tries, counted for every process."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Processes of the service: which of them live."""
+"""Workers: which processes of the service live."""
 
 from service.queries.jobs import SETTLED_SECONDS
 from service.storage.database import Database, Session

@@ -1,4 +1,4 @@
-"""All routes of the sandbox, one line each, grouped by who calls."""
+"""The sandbox as an application: all routes, one line each, grouped by who calls."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -1,4 +1,4 @@
-"""A small bounded memory of finished work, safe between threads."""
+"""Cache of finished work, small, bounded, safe between threads."""
 
 import threading
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Memo(Generic[Value]):
+class Cache(Generic[Value]):
     """The most recently used values by digest, at most `size` of them."""
 
     def __init__(self, size: int) -> None:

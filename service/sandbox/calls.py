@@ -1,4 +1,4 @@
-"""What the sandbox received, for assertions."""
+"""Call log: what the sandbox received, for assertions."""
 
 import time
 from collections import deque

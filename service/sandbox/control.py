@@ -1,4 +1,4 @@
-"""The handlers under `/_sandbox`: turn the dials, read the calls."""
+"""Control API, the handlers under `/_sandbox`: turn the dials, read the calls."""
 
 import msgspec
 from starlette.requests import Request

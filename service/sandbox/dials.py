@@ -1,4 +1,4 @@
-"""What each simulated provider does next: outcomes, latency, dripping bodies."""
+"""Dials: what each simulated provider does next, outcomes, latency, dripping bodies."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

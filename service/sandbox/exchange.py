@@ -1,4 +1,4 @@
-"""One request from its arrival to its answer, the same for every provider."""
+"""Exchange: one request from its arrival to its answer, the same for every provider."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -14,11 +14,11 @@ from service.sandbox.wire import Answer, ClientLeft, Delivery, Refusal, read_bod
 
 REFUSED = "refused"
 
-Handler = Callable[["Visit"], Awaitable[ASGIApp]]
+Handler = Callable[["Exchange"], Awaitable[ASGIApp]]
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 
-class Visit:
+class Exchange:
     """A request that has just arrived: recorded in the calls, its clock running. `headers` go with
     whatever answer it gets."""
 
@@ -71,12 +71,12 @@ def recorded(
     def wrap(handler: Handler) -> Endpoint:
         @wraps(handler)
         async def endpoint(request: Request) -> ASGIApp:
-            visit = Visit(request, provider, action, lookup)
+            exchange = Exchange(request, provider, action, lookup)
             try:
-                await visit.read(max_bytes)
-                return await handler(visit)
+                await exchange.read(max_bytes)
+                return await handler(exchange)
             except Refusal as refusal:
-                return visit.refuse(refusal.answer())
+                return exchange.refuse(refusal.answer())
             except ClientLeft:
                 return silence
 

@@ -1,4 +1,4 @@
-"""What can become of any provider's answer: these outcomes are known to all of them."""
+"""Failures of any provider: these outcomes are known to all of them."""
 
 from service.sandbox import junk, wire
 from service.sandbox.wire import Answer

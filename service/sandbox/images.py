@@ -1,4 +1,4 @@
-"""Received images: what they are, and their upright pixels."""
+"""Image inspection of what was received: what they are, and their upright pixels."""
 
 import hashlib
 import io
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from PIL import Image, ImageOps
 from pillow_heif import register_heif_opener
 
-from service.sandbox.cache import Memo
+from service.sandbox.cache import Cache
 from service.sandbox.calls import ImageFacts
 
 MIMES = {
@@ -42,7 +42,7 @@ _UNREADABLE = (
     SyntaxError,
     ValueError,
 )
-_sound: Memo[ImageFacts] = Memo(SOUND_IMAGES)
+_sound: Cache[ImageFacts] = Cache(SOUND_IMAGES)
 
 register_heif_opener()
 

@@ -1,4 +1,4 @@
-"""Bodies no decent service sends, for clients that must survive them."""
+"""Malformed bodies that no decent service sends, for clients that must survive them."""
 
 import struct
 import zlib

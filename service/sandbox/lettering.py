@@ -1,4 +1,4 @@
-"""Text on pictures with nothing but Pillow's own typeface, which has no Cyrillic letters."""
+"""Text rendering with nothing but Pillow's own typeface, which has no Cyrillic letters."""
 
 import unicodedata
 from functools import lru_cache

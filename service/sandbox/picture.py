@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
-from service.sandbox.cache import Memo
+from service.sandbox.cache import Cache
 from service.sandbox.images import ReceivedImage
 from service.sandbox.lettering import drawable, fitted, font, font_fitting
 
@@ -30,7 +30,7 @@ VIGNETTE_FLOOR = 150
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 # How a client may tell which image is what.
 _NAMED_IMAGE = re.compile(r"Image (\d+): (?:the )?([^.\n]+)")
-_finished: Memo[bytes] = Memo(REMEMBERED_PICTURES)
+_finished: Cache[bytes] = Cache(REMEMBERED_PICTURES)
 
 
 @dataclass(frozen=True)

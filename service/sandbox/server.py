@@ -1,4 +1,4 @@
-"""The uvicorn the sandbox runs on; it hands each request the transport below it."""
+"""HTTP server of the sandbox, a uvicorn; it hands each request the transport below it."""
 
 import asyncio
 

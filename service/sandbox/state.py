@@ -1,4 +1,4 @@
-"""What one running sandbox remembers."""
+"""Application state: what one running sandbox remembers."""
 
 from dataclasses import dataclass, field
 

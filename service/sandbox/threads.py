@@ -1,4 +1,4 @@
-"""Decoding and drawing happen in a few threads, never on the event loop."""
+"""Thread pool for decoding and drawing, which never happen on the event loop."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""How an answer leaves: at the right moment, in full, dripping, cut, reset or never."""
+"""Transport of an answer: at the right moment, in full, dripping, cut, reset or never."""
 
 import asyncio
 import os

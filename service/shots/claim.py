@@ -1,4 +1,4 @@
-"""Claim: a shot taken in under the limits of its slot and providers, or the job it is the retry of.
+"""Claim: a shot taken in under its slot's and providers' limits, or the job it is the retry of.
 
 A device's retry never pays twice: while the first request runs the second waits for it, when it is
 done the second gets the same picture.

@@ -24,7 +24,7 @@ from service.errors import (
 from service.providers import attempts
 from service.providers.attempts import MIN_ATTEMPT_SECONDS, CallContext, Edited, as_rows
 from service.providers.base import Plan, Ready
-from service.queries import breakers, jobs, turns
+from service.queries import breakers, jobs, paces
 from service.shots import provider_links
 from service.shots.plans import ShotPhoto, candidates, make_ready
 from service.shots.shot import Shot, now
@@ -118,7 +118,7 @@ async def _pace(state: State, api_key: str, seconds: float) -> float:
     database is away every call only waits for itself: what is ordered has to be fetched."""
     try:
         async with asyncio.timeout(NOTE_SECONDS):
-            return await turns.take(state["db"], digest("turn", api_key), seconds)
+            return await paces.take(state["db"], digest("turn", api_key), seconds)
     except (DatabaseUnavailable, TimeoutError) as error:
         log.error("turn.not_taken", why=str(error))
         return seconds

@@ -45,7 +45,7 @@ class Device:
 
 @contextmanager
 def watch(request: Request[State]) -> Iterator[Device]:
-    """Watch for the device hanging up. Stops with an error in the block; otherwise the answer that
+    """Checks for the device hanging up. Stops with an error in the block; otherwise the answer that
     was made in it goes on watching while it is sent."""
     device = Device(asyncio.create_task(_until_disconnect(request.receive)))
     try:

@@ -12,7 +12,7 @@ from service.errors import NotConfigured
 from service.pictures.inspect import ImageInfo
 from service.pictures.prepare import Photo, prepare
 from service.providers import registry
-from service.providers.base import Plan, Ready, Template
+from service.providers.base import Plan, Ready, TemplateImage
 from service.queries import templates
 from service.queries.jobs import Candidate
 from service.queries.slots import IngestSlot, SlotPlan
@@ -51,7 +51,9 @@ async def _images(state: State, ordered: Sequence[SlotPlan]) -> dict[UUID, Photo
 def _plan(state: State, ordered: SlotPlan, images: Mapping[UUID, Photo]) -> Plan:
     """One plan with its templates, in the order the slot has them."""
     uses = [(use.role, images.get(use.media_id)) for use in ordered.templates]
-    templates = [Template(role, image) for role, image in uses if image and image.path.is_file()]
+    templates = [
+        TemplateImage(role, image) for role, image in uses if image and image.path.is_file()
+    ]
     if len(templates) < len(uses):
         raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
     accounts = state["provider_keys"].accounts()
@@ -102,11 +104,11 @@ async def _photo(state: State, plan: Plan, source: ShotPhoto) -> Photo:
 
 
 async def _fitting(
-    state: State, plan: Plan, temp: TempFiles, number: int, template: Template
-) -> Template:
+    state: State, plan: Plan, temp: TempFiles, number: int, template: TemplateImage
+) -> TemplateImage:
     """A template in a type the provider takes, turned into one for this shot if need be."""
     photo, accepts = template.photo, plan.provider.accepts
     if photo.mime not in accepts:
         target = temp.path(f"{plan.provider.name}-template-{number}")
         photo = await in_thread(state["threads"].images, prepare, photo.path, target, 0, accepts)
-    return Template(template.role, photo)
+    return TemplateImage(template.role, photo)

@@ -1,4 +1,4 @@
-"""Admins and provider keys as the files under SECRETS_DIR have them."""
+"""Accounts: admins and provider keys as the files under SECRETS_DIR have them."""
 
 import time
 from collections.abc import Mapping

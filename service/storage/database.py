@@ -1,4 +1,4 @@
-"""The pool, and the loader of named statements.
+"""Database: the connection pool, and the loader of named statements.
 
 A statement lives in `sql/<noun>.sql`: a line `-- name: noun_verb`, comments that say what it is for
 and what its parameters are, then PostgreSQL with native `$1`. The query layer runs it by that name.

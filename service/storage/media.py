@@ -1,4 +1,4 @@
-"""Files under MEDIA_ROOT: where they lie, how they are kept, opened and removed.
+"""Media folder: the files under MEDIA_ROOT, where they lie, how they are kept, opened and removed.
 
 `temp/` holds what a running shot needs and nothing else; `results/` and `previews/` hold what a row
 of `media_object` names. A file gets its public name only when it is complete: written aside in
@@ -47,8 +47,8 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The folder of one house. Paths in rows are relative to `root`. `worker` is who writes in it;
-    0 for somebody whose life nobody can ask after."""
+    """The media folder of one installation. Paths in rows are relative to `root`. `worker` is who
+    writes in it; 0 for somebody whose life nobody can ask after."""
 
     root: Path
     worker: int = 0
@@ -63,16 +63,17 @@ class Media:
             probe.unlink()
 
     def mark(self) -> str | None:
-        """The id of the house this folder belongs to, None without one. Raises `StorageError`."""
+        """The id of the installation that owns this folder, None without one. Raises
+        `StorageError`."""
         with disk_errors():
             path = self.root / MARK
             return path.read_text(errors="replace").strip() if path.exists() else None
 
-    def set_mark(self, house_id: UUID) -> None:
-        """Make this the folder of a house. Raises `StorageFull`, `StorageError`."""
+    def set_mark(self, installation_id: UUID) -> None:
+        """Make this the folder of an installation. Raises `StorageFull`, `StorageError`."""
         with disk_errors():
             aside = self.root / "temp" / f"{MARK}.{secrets.token_hex(4)}.part"
-            aside.write_text(f"{house_id}\n")
+            aside.write_text(f"{installation_id}\n")
             aside.rename(self.root / MARK)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Whether the schema of a database fits this code.
+"""Schema version: whether that of a database fits this code.
 
 A migration only adds, unless its name begins with `contract-`: `0007.contract-old-names`. Code runs
 on every schema that has what it needs and from which nothing was taken away without its knowledge.

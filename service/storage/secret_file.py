@@ -1,4 +1,4 @@
-"""Small JSON files of secrets under SECRETS_DIR: admins' accounts and provider keys.
+"""Secret files under SECRETS_DIR, small JSON: admins' accounts and provider keys.
 
 Mode 0600, replaced whole, so that a reader sees the old text or the new one. A reader looks at the
 file's stamp each time: what one process or command writes holds in every process at once.
@@ -46,13 +46,13 @@ class SecretFile:
         Raises `StorageError`."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._turn():
+            with self._locked():
                 self._replace(msgspec.json.encode(edit(self.read())))
         except OSError as error:
             raise StorageError(private=f"{self._path.name}: {error.strerror}") from error
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         with (self._path.parent / f".{self._path.name}.lock").open("w") as lock:
             os.fchmod(lock.fileno(), 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Removing what is over, for the admins' button and bin/cleanup: files first, then the row says so.
+"""Cleanup of what is over, for the admins' button and bin/cleanup: files first, then their rows.
 
 Everything goes in batches that skip what others have locked, so that cleaners share the work and no
 shot waits. What fails is logged, counted and tried again by the next run; the rest goes on.
@@ -106,7 +106,7 @@ def cleaner_of(state: State) -> Cleaner:
 
 
 async def clean(cleaner: Cleaner) -> Cleaned:
-    """Clean the whole house, and remember how it went.
+    """Clean the whole installation, and remember how it went.
 
     Raises `StorageError` for a folder that is not this database's, `DatabaseUnavailable` when it is
     away from the start: then nothing has changed."""
@@ -180,14 +180,14 @@ async def _adopt(cleaner: Cleaner, job: DeadJob) -> bool:
     if path is None:
         return False
     try:
-        result, kept_at = await in_thread(cleaner.threads.images, _described, cleaner, path)
+        result, kept_at = await in_thread(cleaner.threads.images, _kept_file, cleaner, path)
     except PhotoslotError as error:
         log.error("cleanup.not_adopted", job_id=str(job.id), path=path, reason=error.reason)
         return False
     return await jobs.adopt(cleaner.db, job, result, kept_at)
 
 
-def _described(cleaner: Cleaner, path: str) -> tuple[KeptFile, datetime]:
+def _kept_file(cleaner: Cleaner, path: str) -> tuple[KeptFile, datetime]:
     """A result as its row would have described it, and when it was kept. Blocks."""
     with disk_errors():
         data = cleaner.media.path(path).read_bytes()
@@ -247,37 +247,37 @@ def _strays(media: Media, paths: Sequence[str], older_than_seconds: float) -> li
 async def _expired_files(cleaner: Cleaner, slot_id: str | None = None) -> Cleaned:
     """Every file whose time is over, in lanes: while the files of one batch are removed, the rows
     of another are written."""
-    place = _Place(slot_id)
-    lanes = await asyncio.gather(*(_lane(cleaner, place) for _ in range(cleaner.lanes)))
+    batches = _Batches(slot_id)
+    lanes = await asyncio.gather(*(_lane(cleaner, batches) for _ in range(cleaner.lanes)))
     return sum(lanes, Cleaned())
 
 
 @dataclass(slots=True)
-class _Place:
+class _Batches:
     """How far the lanes have come; one at a time takes the next batch."""
 
     slot_id: str | None
     last: ExpiredFile | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def next_batch(self, session: Session) -> list[ExpiredFile]:
-        async with self.turn:
+        async with self.lock:
             batch = await media.expired(session, self.slot_id, self.last, BATCH_FILES)
             self.last = batch[-1] if batch else self.last
             return batch
 
 
-async def _lane(cleaner: Cleaner, place: _Place) -> Cleaned:
+async def _lane(cleaner: Cleaner, batches: _Batches) -> Cleaned:
     total = Cleaned()
     while True:
         started = time.monotonic()
         async with cleaner.db.transaction() as session:
-            batch = await place.next_batch(session)
+            batch = await batches.next_batch(session)
             gone = await in_thread(cleaner.threads.disk, _unlink, cleaner.media, batch)
             await media.mark_cleaned(session, [file.id for file in gone])
         if not batch:
             return total
-        total += _told(cleaner, "expired files", batch, gone)
+        total += _report(cleaner, "expired files", batch, gone)
         await _let_shots_pass(cleaner, started)
 
 
@@ -289,10 +289,10 @@ async def _let_shots_pass(cleaner: Cleaner, started: float) -> None:
 
 async def _removed(cleaner: Cleaner, task: str, strays: Sequence[Stray]) -> Cleaned:
     gone = await in_thread(cleaner.threads.disk, _unlink, cleaner.media, strays)
-    return _told(cleaner, task, strays, gone)
+    return _report(cleaner, task, strays, gone)
 
 
-def _told(cleaner: Cleaner, task: str, batch: Sequence[File], gone: Sequence[File]) -> Cleaned:
+def _report(cleaner: Cleaner, task: str, batch: Sequence[File], gone: Sequence[File]) -> Cleaned:
     size = sum(file.bytes for file in gone)
     done = Cleaned(files=len(gone), bytes=size, failed=len(batch) - len(gone))
     cleaner.tell(task, done)

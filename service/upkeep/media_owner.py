@@ -1,7 +1,8 @@
-"""The media folder belongs to one database, and each knows the other: an id that stands in both.
+"""Media owner: the media folder belongs to one database, and each knows the other by an id that
+stands in both.
 
-So a folder of another house, or the empty place where a disk should be mounted, is never served
-from and never cleaned.
+So a folder of another installation, or the empty place where a disk should be mounted, is never
+served from and never cleaned.
 """
 
 from service.errors import StorageError

@@ -1,4 +1,4 @@
-"""How every process of the house knows which others live.
+"""Worker lock: how every process knows which others live.
 
 A process holds one advisory lock under its worker number, on a connection of its own. When it dies,
 even by `kill -9`, PostgreSQL drops the connection and with it the lock, and whoever meets a job or
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def open_lifeline(url: str) -> AsyncIterator[int]:
+async def open_worker_lock(url: str) -> AsyncIterator[int]:
     """Live under a new worker number until the block ends; a lost connection is made anew.
     Raises `DatabaseUnavailable` when it cannot be made at first."""
     worker = secrets.randbelow(MAX_WORKER) + 1

@@ -30,11 +30,11 @@ from service import config as configuration
 from service.app import create_app
 from service.queries import gallery, jobs, journal, slots
 from service.queries.jobs import Candidate, NewJob, Stages
-from service.queries.journal import JobFilter, Place
+from service.queries.journal import JobFilter, Keyset
 from service.queries.media import KeptFile
 from service.storage.accounts import Admins
 from service.storage.database import Database, Session, load_statements, open_database
-from service.upkeep.worker_lock import open_lifeline
+from service.upkeep.worker_lock import open_worker_lock
 
 HERE = Path(__file__).parent
 DAYS = 120
@@ -272,7 +272,7 @@ async def _page_seconds(stage: Stage, wanted: JobFilter, rounds: int) -> dict[st
         older, newer = journal.page_older, journal.page_newer
         asks = {"first page": partial(older, db, wanted, None, PAGE + 1)}
         for name, at in places.items():
-            place = Place(at, UUID(int=1 << 127))
+            place = Keyset(at, UUID(int=1 << 127))
             asks[f"older than {name}"] = partial(older, db, wanted, place, PAGE + 1)
             asks[f"newer than {name}"] = partial(newer, db, wanted, place, PAGE + 1)
         return {name: await _seconds(ask, rounds) for name, ask in asks.items()}
@@ -342,7 +342,7 @@ def claims(stage: Stage, size: Size) -> Iterator[Figure]:
 async def _claim_seconds(stage: Stage, count: int) -> tuple[list[float], list[float]]:
     claimed, finished = [], []
     url = stage.tables.url
-    async with open_database(url, 1) as db, open_lifeline(url) as worker:
+    async with open_database(url, 1) as db, open_worker_lock(url) as worker:
         for number in range(count):
             job = await _new_job(db, number, worker)
             started = time.perf_counter()

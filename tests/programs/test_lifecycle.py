@@ -285,8 +285,8 @@ def test_a_pool_of_two_connections_serves_twenty_slow_shots_at_once(
     running = shoot_all(threads, service, 20, slots=10)
     wait_pending(rows, 20)
     busy = rows(f"{CONNECTED} and state <> 'idle'")
-    lifeline_and_pool = 1 + 2
-    assert len(rows(CONNECTED)) - before <= lifeline_and_pool
+    lock_and_pool = 1 + 2
+    assert len(rows(CONNECTED)) - before <= lock_and_pool
     assert busy == []
     assert [shot.result().status_code for shot in running] == [200] * 20
     assert time.monotonic() - started < 3 * SLOW_SECONDS

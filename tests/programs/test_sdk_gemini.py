@@ -20,7 +20,7 @@ from rig import Sandbox
 
 from service.config import ProviderAccount
 from service.pictures.prepare import Photo
-from service.providers.base import Order, Template
+from service.providers.base import Order, TemplateImage
 from service.providers.gemini.driver import edit
 from service.providers.gemini.settings import Settings
 from service.providers.http import open_client
@@ -292,7 +292,7 @@ async def order_by_driver(
         "identity_transfer",
         Settings(PROMPT, MODEL, "3:4", "2K", safety_harassment="OFF"),
         Photo(folder / "photo", "image/jpeg", 640, 480, len(photo)),
-        [Template("face", Photo(folder / "face", "image/png", 640, 480, len(face)))],
+        [TemplateImage("face", Photo(folder / "face", "image/png", 640, 480, len(face)))],
         FAR,
         lambda photo: "",
     )

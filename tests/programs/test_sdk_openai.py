@@ -17,7 +17,7 @@ from rig import Sandbox
 
 from service.config import ProviderAccount
 from service.pictures.prepare import Photo
-from service.providers.base import Order, Template, guidance
+from service.providers.base import Order, TemplateImage, guidance
 from service.providers.http import open_client
 from service.providers.openai.driver import edit
 from service.providers.openai.settings import Settings
@@ -124,7 +124,7 @@ async def test_our_driver_sends_what_the_client_sends(
         "output_format": "webp",
         "output_compression": 70,
     }
-    used = [Template("style", kept(tmp_path, *template)) for template in templates]
+    used = [TemplateImage("style", kept(tmp_path, *template)) for template in templates]
     order = Order(
         *("image_edit", msgspec.convert(settings, Settings), kept(tmp_path, *PHOTO), used),
         *(1e9, lambda photo: photo.path.name),

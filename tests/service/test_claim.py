@@ -19,7 +19,7 @@ from service.queries.jobs import Candidate, Claim, NewJob, Stages
 from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
 from service.storage.database import Database, open_database
-from service.upkeep.worker_lock import open_lifeline
+from service.upkeep.worker_lock import open_worker_lock
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ OTHER_KEY = b"another order"
 @pytest.fixture
 async def worker(tables: Tables) -> AsyncIterator[int]:
     """The number of this process, which is alive."""
-    async with open_lifeline(tables.url) as worker:
+    async with open_worker_lock(tables.url) as worker:
         yield worker
 
 
@@ -149,7 +149,7 @@ def claim_many(url: str, slot_ids: Sequence[str], key: bytes | None) -> list[tup
     are done, because the jobs of a process that ended are given up."""
 
     async def run() -> list[Claim]:
-        async with open_lifeline(url) as worker, open_database(url, 8) as db:
+        async with open_worker_lock(url) as worker, open_database(url, 8) as db:
             slots = [await slot_of(db, slot_id) for slot_id in slot_ids]
             turns = itertools.islice(itertools.cycle(slots), AT_ONCE // 2)
             wanted = [new_job(slot, worker, idempotency_key=key) for slot in turns]
@@ -605,7 +605,7 @@ async def test_a_shot_long_after_its_window_is_interrupted(
 async def test_a_dead_workers_shots_are_interrupted_inside_their_window(
     db: Database, worker: int, tables: Tables
 ) -> None:
-    async with open_lifeline(tables.url) as other:
+    async with open_worker_lock(tables.url) as other:
         left = await claim(db, other)
         kept = await claim(db, worker)
         await settled(db)

@@ -15,7 +15,7 @@ from rig import Sandbox, until
 from service.config import ProviderAccount
 from service.errors import ProviderBadResponse, ProviderError, ProviderFailure, ProviderUnavailable
 from service.pictures.prepare import Photo
-from service.providers.base import Order, Template
+from service.providers.base import Order, TemplateImage
 from service.providers.gemini.driver import edit
 from service.providers.gemini.files import _is_googles, too_large
 from service.providers.gemini.settings import Settings
@@ -47,7 +47,7 @@ def order(tmp_path: Path) -> Order:
     photo, style = tmp_path / "photo", tmp_path / "style"
     photo.write_bytes(LARGE)
     style.write_bytes(photos.png())
-    used = Template("style", Photo(style, "image/png", 640, 480, len(photos.png())))
+    used = TemplateImage("style", Photo(style, "image/png", 640, 480, len(photos.png())))
     large = Photo(photo, "image/jpeg", 640, 480, len(LARGE))
     return Order("style_transfer", Settings("Snow"), large, [used], FAR, lambda photo: "")
 

@@ -12,7 +12,7 @@ from conftest import MakeService
 from rig import Sandbox, Service, until
 
 from service.config import ProviderAccount
-from service.monitoring.provider_health import Pulses, Standing
+from service.monitoring.provider_health import ModelHealth, ProviderHealth
 from service.providers.http import open_client
 from service.storage.accounts import ProviderKeys
 from service.storage.database import Database
@@ -122,7 +122,7 @@ async def test_a_provider_that_just_delivered_is_not_asked(
         return len(sandbox.calls(lookups="true"))
 
     async with open_client(max_connections=4) as client:
-        pulses = Pulses(db, client, keys, look_seconds=0)
+        pulses = ProviderHealth(db, client, keys, look_seconds=0)
         # Once, for its last day; from then on real calls are news enough.
         assert reasons(await pulses.look()) == {MODEL: "ok"}
         asked = pings()
@@ -139,5 +139,5 @@ async def test_a_provider_that_just_delivered_is_not_asked(
         assert pings() == asked
 
 
-def reasons(found: tuple[Standing, ...]) -> dict[str | None, str]:
+def reasons(found: tuple[ModelHealth, ...]) -> dict[str | None, str]:
     return {one.model: one.reason for one in found}

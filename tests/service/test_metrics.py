@@ -12,8 +12,8 @@ from camera import Camera
 from conftest import MakeService
 from rig import ROOT, Service, until
 
-from service.machines.metrics import HouseGauges
-from service.monitoring.checks import DatabaseSight, MediaSight
+from service.machines.metrics import ServiceGauges
+from service.monitoring.checks import DatabaseCheck, MediaCheck
 
 Rows = Callable[..., list[dict[str, Any]]]
 Execute = Callable[..., int]
@@ -94,8 +94,8 @@ def test_the_service_tells_how_full_and_how_busy_it_is(
 
 
 def test_what_does_not_answer_is_left_out() -> None:
-    service = HouseGauges(
-        DatabaseSight("database_unavailable"), MediaSight("no_answer"), None, 1, {}, ()
+    service = ServiceGauges(
+        DatabaseCheck("database_unavailable"), MediaCheck("no_answer"), None, 1, {}, ()
     )
 
     told = {family.name: [s.value for s in family.samples] for family in service.collect()}

@@ -21,7 +21,7 @@ from stranger import Stranger, open_stranger
 from tables import Tables
 from test_provider_failures import assert_refused
 
-from service.queries import turns
+from service.queries import paces
 from service.storage.database import open_database
 
 Rows = Callable[..., list[dict[str, Any]]]
@@ -409,10 +409,10 @@ def test_calls_with_one_key_get_their_moments_one_after_the_other(database_url: 
             started = asyncio.get_running_loop().time()
 
             async def take(db: Any) -> float:
-                wait = await turns.take(db, b"key", 2.0)
+                wait = await paces.take(db, b"key", 2.0)
                 return asyncio.get_running_loop().time() - started + wait
 
-            other = await turns.take(one, b"other key", 2.0)
+            other = await paces.take(one, b"other key", 2.0)
             assert other == 0
             return sorted(await asyncio.gather(*(take(db) for db in (one, two) * 5)))
 
@@ -429,7 +429,7 @@ def test_a_moment_long_past_is_not_made_up_for(
 
     async def take_two() -> tuple[float, float]:
         async with open_database(database_url, 1) as db:
-            return await turns.take(db, b"k", 9.0), await turns.take(db, b"k", 9.0)
+            return await paces.take(db, b"k", 9.0), await paces.take(db, b"k", 9.0)
 
     first, second = asyncio.run(take_two())
 

@@ -21,7 +21,7 @@ class StrangerError(AssertionError):
 
 
 def install() -> None:
-    """Watch this process until it ends."""
+    """Checks this process until it ends."""
     sys.addaudithook(_refuse_strangers)
 
 

@@ -25,7 +25,7 @@ from service.errors import (
     ProviderUnavailable,
 )
 from service.pictures.prepare import Photo
-from service.providers.base import Order, Picture, Template
+from service.providers.base import Order, Picture, TemplateImage
 from service.providers.gemini.driver import PROVIDER, edit, ping
 from service.providers.gemini.settings import DEFAULT_MODEL, Settings
 from service.providers.http import MAX_ANSWER_BYTES, AsBase64, Body, open_client
@@ -62,7 +62,7 @@ def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
 
 
 def order(
-    photo: Photo, *templates: Template, operation: str = "image_edit", **settings: Any
+    photo: Photo, *templates: TemplateImage, operation: str = "image_edit", **settings: Any
 ) -> Order:
     typed = msgspec.convert({"prompt": PROMPT} | settings, Settings)
     return Order(operation, typed, photo, templates, FAR, link=lambda photo: photo.path.name)
@@ -124,7 +124,7 @@ async def test_it_sends_everything_a_slot_can_set(
         client,
         ACCOUNT,
         order(
-            *(photo, Template("face", face), Template("background", wall)),
+            *(photo, TemplateImage("face", face), TemplateImage("background", wall)),
             operation="identity_transfer",
             prompt=prompt,
             model="gemini-3-pro-image",

@@ -28,7 +28,7 @@ from service.errors import (
     ProviderUnavailable,
 )
 from service.pictures.prepare import Photo
-from service.providers.base import Order, Picture, Pulse, Template
+from service.providers.base import Order, Picture, PingResult, TemplateImage
 from service.providers.http import MAX_ANSWER_BYTES, open_client
 from service.providers.openai.driver import MAX_IMAGE_BYTES, edit, ping
 from service.providers.openai.settings import DEFAULT_MODEL, Settings, faults
@@ -69,7 +69,7 @@ def photo_of(path: Path, data: bytes, mime: str = "image/jpeg") -> Photo:
 
 
 def order(
-    photo: Photo, *templates: Template, operation: str = "image_edit", **settings: Any
+    photo: Photo, *templates: TemplateImage, operation: str = "image_edit", **settings: Any
 ) -> Order:
     typed = msgspec.convert({"prompt": PROMPT} | settings, Settings)
     return Order(operation, typed, photo, templates, FAR, link=lambda photo: photo.path.name)
@@ -138,8 +138,8 @@ async def test_it_sends_everything_a_slot_can_set(
     client: httpx.AsyncClient, photo: Photo, tmp_path: Path, httpx_mock: HTTPXMock
 ) -> None:
     httpx_mock.add_response(json=drawn())
-    style = Template("style", photo_of(tmp_path / "style", photos.png(), "image/png"))
-    face = Template("face", photo_of(tmp_path / "face", photos.webp(), "image/webp"))
+    style = TemplateImage("style", photo_of(tmp_path / "style", photos.png(), "image/png"))
+    face = TemplateImage("face", photo_of(tmp_path / "face", photos.webp(), "image/webp"))
     settings = {
         "prompt": 'Day "one"\r\nдень 🖼 --\r\n--x; name="model"',
         "model": "gpt-image-2.6-sunburst",
@@ -537,28 +537,30 @@ async def test_nobody_listens(client: httpx.AsyncClient, photo: Photo) -> None:
 @pytest.mark.parametrize(
     ("response", "pulse"),
     [
-        ({"json": {"id": "x", "object": "model", "shutdown_date": None}}, Pulse(True)),
-        ({"json": {"id": "x"}}, Pulse(True)),
+        ({"json": {"id": "x", "object": "model", "shutdown_date": None}}, PingResult(True)),
+        ({"json": {"id": "x"}}, PingResult(True)),
         (
             {"json": {"id": "x", "shutdown_date": "2026-12-01"}},
-            Pulse(True, shutdown_date=date(2026, 12, 1)),
+            PingResult(True, shutdown_date=date(2026, 12, 1)),
         ),
         (
             {"status_code": 404, "json": error("model_not_found", message="Gone.")},
-            Pulse(False, "provider_error", details="HTTP 404 | model_not_found | Gone."),
+            PingResult(False, "provider_error", details="HTTP 404 | model_not_found | Gone."),
         ),
         (
             {"status_code": 401, "json": error("invalid_api_key")},
-            Pulse(False, "provider_auth", details="HTTP 401 | invalid_api_key"),
+            PingResult(False, "provider_auth", details="HTTP 401 | invalid_api_key"),
         ),
         (
             {"status_code": 429, "json": error("credit_balance_exhausted", message="Pay.")},
-            Pulse(False, "provider_quota", details="HTTP 429 | credit_balance_exhausted | Pay."),
+            PingResult(
+                False, "provider_quota", details="HTTP 429 | credit_balance_exhausted | Pay."
+            ),
         ),
     ],
 )
 async def test_a_ping_asks_for_the_model_and_its_last_day(
-    client: httpx.AsyncClient, httpx_mock: HTTPXMock, response: dict[str, Any], pulse: Pulse
+    client: httpx.AsyncClient, httpx_mock: HTTPXMock, response: dict[str, Any], pulse: PingResult
 ) -> None:
     httpx_mock.add_response(method="GET", url=f"{BASE}/v1/models/{DEFAULT_MODEL}", **response)
 

@@ -29,7 +29,7 @@ from service.errors import (
 )
 from service.pictures.prepare import Photo
 from service.providers import turbotext
-from service.providers.base import Order, Picture, Template
+from service.providers.base import Order, Picture, TemplateImage
 from service.providers.http import open_client
 from service.providers.turbotext import (
     PACE_SECONDS,
@@ -83,7 +83,7 @@ def order(
     kind = PROVIDER.operations[operation]
     typed = msgspec.convert(MINIMAL[operation] | settings, kind.settings)
     names = {role: photo.path.with_name(f"{role}.png") for role in kind.roles}
-    used = [Template(r, Photo(path, "image/png", 9, 9, 9)) for r, path in names.items()]
+    used = [TemplateImage(r, Photo(path, "image/png", 9, 9, 9)) for r, path in names.items()]
     return Order(operation, typed, photo, used, deadline, link=lambda one: f"link-{one.path.name}")
 
 

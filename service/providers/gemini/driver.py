@@ -20,7 +20,7 @@ from service.errors import (
     ProviderFailure,
 )
 from service.pictures.prepare import Photo
-from service.providers.base import Operation, Order, Picture, Provider, Pulse, guidance, tokens
+from service.providers.base import Operation, Order, Picture, PingResult, Provider, guidance, tokens
 from service.providers.gemini.files import lent, too_large
 from service.providers.gemini.refusals import no_image, refusal
 from service.providers.gemini.settings import (
@@ -100,9 +100,9 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
     return Picture(data, model, usage, total, cost_microusd(model, usage))
 
 
-async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
+async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> PingResult:
     """Ask for a model: it must be there for this key, and generate. A model may be listed and
-    refuse orders all the same, so a good pulse promises little and a bad one much."""
+    refuse orders all the same, so a good result promises little and a bad one much."""
     ends = shutdown_date(model)
     try:
         answer = await get(client, _url(account, model), {"x-goog-api-key": account.api_key})
@@ -111,8 +111,8 @@ async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) 
         if "generateContent" not in decode(answer, _Listed).supported_generation_methods:
             raise ProviderError(private=f"{model} does not take generateContent")
     except ProviderFailure as failure:
-        return replace(Pulse.of(failure), shutdown_date=ends)
-    return Pulse(ok=True, shutdown_date=ends)
+        return replace(PingResult.of(failure), shutdown_date=ends)
+    return PingResult(ok=True, shutdown_date=ends)
 
 
 def _url(account: ProviderAccount, model: str) -> str:

@@ -19,7 +19,15 @@ from service.config import ProviderAccount
 from service.errors import ProviderBadResponse, ProviderError, ProviderFailure
 from service.pictures.prepare import Photo
 from service.providers.gemini.refusals import refusal
-from service.providers.http import MAX_LOOKUP_BYTES, Answer, Body, Slice, afterwards, get, send
+from service.providers.http import (
+    MAX_LOOKUP_BYTES,
+    Body,
+    ProviderResponse,
+    Slice,
+    afterwards,
+    get,
+    send,
+)
 
 API_VERSION = "v1beta"
 # All photos of an order, as base64. Google takes 100 MB, but says that it varies with the contents,
@@ -116,7 +124,7 @@ async def _start(
 
 
 def _is_googles(url: str, base_url: str) -> bool:
-    """Whether photos may go there: to the house we were told of, or to one of Google's."""
+    """Whether photos may go there: to the host we were told of, or to one of Google's."""
     try:
         there, base = httpx.URL(url), httpx.URL(base_url)
     except httpx.InvalidURL:
@@ -170,13 +178,13 @@ def _key(account: ProviderAccount) -> dict[str, str]:
     return {"x-goog-api-key": account.api_key}
 
 
-def _good(answer: Answer) -> Answer:
+def _good(answer: ProviderResponse) -> ProviderResponse:
     if answer.status != 200:
         raise refusal(answer)
     return answer
 
 
-def _decode(answer: Answer, shape: type[Shape]) -> Shape:
+def _decode(answer: ProviderResponse, shape: type[Shape]) -> Shape:
     try:
         return msgspec.json.decode(_good(answer).body, type=shape)
     except msgspec.MsgspecError as error:

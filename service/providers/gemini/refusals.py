@@ -1,4 +1,4 @@
-"""Why Gemini drew nothing: its statuses, finish reasons and details as our failures.
+"""Refusals of Gemini: its statuses, finish reasons and details as our failures.
 
 By the Gemini API's error table and enumerations of 2026. A failure that comes and goes is worth
 `repeats`, one that needs an admin is not.
@@ -20,7 +20,7 @@ from service.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from service.providers.http import MAX_QUOTED, Answer, retry_after
+from service.providers.http import MAX_QUOTED, ProviderResponse, retry_after
 
 BLOCKED = frozenset(
     {
@@ -58,7 +58,7 @@ def no_image(finish_reason: str | None, words: str) -> ProviderFailure:
     return ProviderError(private=private, repeats=1, maybe_billed=True)
 
 
-def refusal(answer: Answer) -> ProviderFailure:
+def refusal(answer: ProviderResponse) -> ProviderFailure:
     """A status other than 200. A bad key is a 400 here, told apart by its ErrorInfo; what failed
     with 429 or 5xx is not billed."""
     error = _error_of(answer.body)
@@ -96,7 +96,7 @@ def _bad_request(error: dict[str, Any], private: str) -> ProviderFailure:
     return ProviderError(private=private, repeats=int("not in an ACTIVE state" in words))
 
 
-def _quota(answer: Answer, error: dict[str, Any], private: str) -> ProviderFailure:
+def _quota(answer: ProviderResponse, error: dict[str, Any], private: str) -> ProviderFailure:
     """429: too many calls a minute passes, a used up day or an account without a quota does not.
     Without a time to wait it is taken for the latter."""
     waits = [_seconds(info.get("retryDelay")) for info in _details(error, "RetryInfo")]

@@ -1,4 +1,4 @@
-"""What Gemini's image models take and cost, and what a slot may say to them.
+"""Settings of Gemini's image models: what they take and cost, and what a slot may say to them.
 
 Model ids are configuration and change several times a year. A model this table does not know may be
 ordered with every setting: Google then says itself what it does not take.

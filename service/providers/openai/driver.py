@@ -28,15 +28,15 @@ from service.providers.base import (
     Operation,
     Order,
     Picture,
+    PingResult,
     Provider,
-    Pulse,
     guidance,
     tokens,
 )
 from service.providers.http import (
     MAX_QUOTED,
-    Answer,
     FilePart,
+    ProviderResponse,
     decode,
     decode_base64,
     form,
@@ -132,16 +132,16 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
         raise
 
 
-async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> Pulse:
+async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) -> PingResult:
     """Ask for a model: it must be there for this key, and tells the day it ends. Whether the
     organisation is verified and has money left only an order shows."""
     try:
         answer = await get(client, f"{account.base_url}/v1/models/{model}", _key(account))
         if answer.status != 200:
             raise _refusal(answer)
-        return Pulse(ok=True, shutdown_date=decode(answer, _Listed).shutdown_date)
+        return PingResult(ok=True, shutdown_date=decode(answer, _Listed).shutdown_date)
     except ProviderFailure as failure:
-        return Pulse.of(failure)
+        return PingResult.of(failure)
 
 
 def _fields(settings: Settings, order: Order) -> dict[str, str]:
@@ -173,7 +173,7 @@ def _picture(edited: _Edited) -> bytes:
     return decode_base64(edited.data[0].b64_json)
 
 
-def _refusal(answer: Answer) -> ProviderFailure:
+def _refusal(answer: ProviderResponse) -> ProviderFailure:
     """A status other than 2xx. Both kinds of 429 are told apart by their code."""
     error = _error_of(answer)
     kind, repeats = _judged(answer.status, error)
@@ -209,7 +209,7 @@ def _asked_wait(headers: httpx.Headers) -> float | None:
     return float(milliseconds[0]) / 1000 if milliseconds else retry_after(headers)
 
 
-def _error_of(answer: Answer) -> _Error:
+def _error_of(answer: ProviderResponse) -> _Error:
     """The error object; of a proxy's page, its text."""
     try:
         return msgspec.json.decode(answer.body, type=_Envelope).error
@@ -217,7 +217,7 @@ def _error_of(answer: Answer) -> _Error:
         return _Error(message=answer.body[:MAX_QUOTED].decode(errors="replace"))
 
 
-def _words(answer: Answer, error: _Error) -> str:
+def _words(answer: ProviderResponse, error: _Error) -> str:
     """What an admin reads of it. The message about a wrong key repeats a part of that key."""
     said = None if error.code == "invalid_api_key" else error.message
     parts = [

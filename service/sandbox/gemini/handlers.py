@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from service.sandbox.dials import Refused
-from service.sandbox.exchange import Visit, recorded
+from service.sandbox.exchange import Exchange, recorded
 from service.sandbox.gemini import errors, files, outcomes
 from service.sandbox.gemini.errors import JSON, ApiError
 from service.sandbox.gemini.models import MODELS, SHUT_DOWN, Model
@@ -28,70 +28,70 @@ gemini_call = partial(recorded, PROVIDER, MAX_BODY_BYTES)
 
 
 @gemini_call("generate")
-async def generate(visit: Visit) -> ASGIApp:
+async def generate(exchange: Exchange) -> ASGIApp:
     """`POST models/{model}:generateContent`."""
-    _check_key(visit)
-    model = _model(visit)
-    _check_headers(visit.request)
-    file_of = visit.sandbox.gemini_files.open
-    order = await in_thread(partial(read_order, _body(visit), model, file_of, visit.call))
+    _check_key(exchange)
+    model = _model(exchange)
+    _check_headers(exchange.request)
+    file_of = exchange.sandbox.gemini_files.open
+    order = await in_thread(partial(read_order, _body(exchange), model, file_of, exchange.call))
     try:
-        play = visit.take(order.marker)
+        play = exchange.take(order.marker)
     except Refused as refused:
         known = ", ".join(refused.known)
         raise errors.invalid("contents.parts.text", f"{refused} Known: {known}") from refused
     answer = await in_thread(partial(outcomes.perform, play.outcome, order))
-    return visit.deliver(answer, play)
+    return exchange.deliver(answer, play)
 
 
 @gemini_call("model", lookup=True)
-async def get_model(visit: Visit) -> ASGIApp:
+async def get_model(exchange: Exchange) -> ASGIApp:
     """`GET models/{model}`: what a health check asks."""
-    _check_key(visit)
-    return _look_up(visit, _model(visit).resource())
+    _check_key(exchange)
+    return _look_up(exchange, _model(exchange).resource())
 
 
 @gemini_call("models", lookup=True)
-async def list_models(visit: Visit) -> ASGIApp:
+async def list_models(exchange: Exchange) -> ASGIApp:
     """`GET models`: all on one page."""
-    _check_key(visit)
-    return _look_up(visit, {"models": [model.resource() for model in MODELS.values()]})
+    _check_key(exchange)
+    return _look_up(exchange, {"models": [model.resource() for model in MODELS.values()]})
 
 
 @gemini_call("upload")
-async def upload(visit: Visit) -> ASGIApp:
+async def upload(exchange: Exchange) -> ASGIApp:
     """`POST /upload/…/files`: the start of an upload, or one of its chunks."""
-    if "upload_id" in visit.request.query_params:
-        return _upload_chunk(visit)
-    _check_key(visit)
-    return _upload_start(visit)
+    if "upload_id" in exchange.request.query_params:
+        return _upload_chunk(exchange)
+    _check_key(exchange)
+    return _upload_start(exchange)
 
 
 @gemini_call("file", lookup=True)
-async def get_file(visit: Visit) -> ASGIApp:
+async def get_file(exchange: Exchange) -> ASGIApp:
     """`GET files/{id}`."""
-    _check_key(visit)
-    file = visit.sandbox.gemini_files.poll(visit.request.path_params["id"])
-    return _look_up(visit, file.resource())
+    _check_key(exchange)
+    file = exchange.sandbox.gemini_files.poll(exchange.request.path_params["id"])
+    return _look_up(exchange, file.resource())
 
 
 @gemini_call("file_delete", lookup=True)
-async def delete_file(visit: Visit) -> ASGIApp:
+async def delete_file(exchange: Exchange) -> ASGIApp:
     """`DELETE files/{id}`."""
-    _check_key(visit)
-    visit.sandbox.gemini_files.delete(visit.request.path_params["id"])
-    return _look_up(visit, {})
+    _check_key(exchange)
+    exchange.sandbox.gemini_files.delete(exchange.request.path_params["id"])
+    return _look_up(exchange, {})
 
 
-def _upload_start(visit: Visit) -> ASGIApp:
-    request = visit.request
+def _upload_start(exchange: Exchange) -> ASGIApp:
+    request = exchange.request
     _require(request, "x-goog-upload-protocol", "resumable")
     _require(request, "x-goog-upload-command", "start")
-    asked = _upload_metadata(_body(visit))
+    asked = _upload_metadata(_body(exchange))
     given_mime = request.headers.get("x-goog-upload-header-content-type", "")
     mime = asked.get("mimeType") or given_mime or "application/octet-stream"
-    outcome = visit.sandbox.dials.standing(PROVIDER).outcome
-    upload_id = visit.sandbox.gemini_files.start(
+    outcome = exchange.sandbox.dials.standing(PROVIDER).outcome
+    upload_id = exchange.sandbox.gemini_files.start(
         asked.get("name", ""),
         asked.get("displayName", ""),
         mime,
@@ -105,11 +105,11 @@ def _upload_start(visit: Visit) -> ASGIApp:
         "x-goog-upload-status": "active",
         "x-goog-upload-chunk-granularity": str(files.CHUNK_BYTES),
     }
-    return _free(visit, Answer(200, b"", headers))
+    return _free(exchange, Answer(200, b"", headers))
 
 
-def _upload_chunk(visit: Visit) -> ASGIApp:
-    request = visit.request
+def _upload_chunk(exchange: Exchange) -> ASGIApp:
+    request = exchange.request
     command = request.headers.get("x-goog-upload-command", "")
     commands = {word.strip() for word in command.split(",")}
     if not commands <= {"upload", "finalize"} or not commands:
@@ -119,10 +119,10 @@ def _upload_chunk(visit: Visit) -> ASGIApp:
         raise ApiError(400, "X-Goog-Upload-Offset must be a number of bytes.")
     final = "finalize" in commands
     upload_id = request.query_params["upload_id"]
-    file = visit.sandbox.gemini_files.write(upload_id, int(offset), _body(visit), final)
+    file = exchange.sandbox.gemini_files.write(upload_id, int(offset), _body(exchange), final)
     headers = {**JSON, "x-goog-upload-status": "final" if final else "active"}
     body = msgspec.json.encode({"file": file.resource()}) if final else b""
-    return _free(visit, Answer(200, body, headers))
+    return _free(exchange, Answer(200, body, headers))
 
 
 def _upload_metadata(body: bytes) -> dict[str, Any]:
@@ -137,28 +137,28 @@ def _upload_metadata(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def _look_up(visit: Visit, resource: dict[str, Any]) -> ASGIApp:
-    return _free(visit, Answer(200, msgspec.json.encode(resource), JSON))
+def _look_up(exchange: Exchange, resource: dict[str, Any]) -> ASGIApp:
+    return _free(exchange, Answer(200, msgspec.json.encode(resource), JSON))
 
 
-def _free(visit: Visit, answer: Answer) -> ASGIApp:
+def _free(exchange: Exchange, answer: Answer) -> ASGIApp:
     """Requests that cost nothing use up no outcome, but meet a failure that stays."""
-    play = visit.standing()
+    play = exchange.standing()
     failure = outcomes.failure(play.outcome)
-    return visit.deliver(failure(visit.call.model or "") if failure else answer, play)
+    return exchange.deliver(failure(exchange.call.model or "") if failure else answer, play)
 
 
-def _check_key(visit: Visit) -> None:
-    request = visit.request
+def _check_key(exchange: Exchange) -> None:
+    request = exchange.request
     given = request.headers.get("x-goog-api-key") or request.query_params.get("key")
-    if given != visit.sandbox.key:
+    if given != exchange.sandbox.key:
         raise errors.bad_key()
 
 
-def _model(visit: Visit) -> Model:
-    name = visit.request.path_params["model"]
+def _model(exchange: Exchange) -> Model:
+    name = exchange.request.path_params["model"]
     if name not in MODELS:
-        raise errors.unknown_model(name, _version(visit.request), name in SHUT_DOWN)
+        raise errors.unknown_model(name, _version(exchange.request), name in SHUT_DOWN)
     return MODELS[name]
 
 
@@ -178,10 +178,10 @@ def _check_headers(request: Request) -> None:
         )
 
 
-def _body(visit: Visit) -> bytes:
-    if visit.body is None:
+def _body(exchange: Exchange) -> bytes:
+    if exchange.body is None:
         raise errors.too_large(MAX_BODY_BYTES)
-    return visit.body
+    return exchange.body
 
 
 def _require(request: Request, header: str, value: str) -> None:

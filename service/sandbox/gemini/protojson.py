@@ -1,4 +1,5 @@
-"""Reading JSON as strictly as Google's protobuf parser, with its words for what is wrong.
+"""ProtoJSON: JSON read as strictly as Google's protobuf parser does, with its words for what is
+wrong.
 
 Field names are taken in camelCase and in snake_case, mixed at will; bytes in both base64
 alphabets, padded or not; null stands for an absent field (protobuf, ProtoJSON format).

@@ -1,4 +1,4 @@
-"""From the body of a generateContent call to an order, or to a refusal in Google's words."""
+"""Request parser: the body of a generateContent call as an order, or Google's refusal."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a model can answer with status 200: pictures in company, and every kind of no picture."""
+"""Answers with status 200: pictures in company, and every kind of no picture."""
 
 from collections.abc import Callable
 from dataclasses import replace

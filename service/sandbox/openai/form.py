@@ -1,4 +1,4 @@
-"""The multipart body of an edit, part by part in its order."""
+"""Multipart form of an edit, part by part in its order."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field

@@ -6,7 +6,7 @@ import msgspec
 from starlette.types import ASGIApp
 
 from service.sandbox.dials import Refused
-from service.sandbox.exchange import Visit, recorded
+from service.sandbox.exchange import Exchange, recorded
 from service.sandbox.failures import TROUBLES
 from service.sandbox.openai import errors, outcomes
 from service.sandbox.openai.errors import JSON
@@ -31,54 +31,54 @@ openai_call = partial(recorded, PROVIDER, MAX_BODY_BYTES)
 
 
 @openai_call("edit")
-async def edit(visit: Visit) -> ASGIApp:
+async def edit(exchange: Exchange) -> ASGIApp:
     """`POST /v1/images/edits`."""
-    _admit(visit)
-    visit.headers |= RATE_HEADERS
-    if visit.body is None:
-        return visit.refuse(TROUBLES["413_html"])
-    form = await read_form(visit.request.headers, visit.body)
-    order = await in_thread(partial(read_order, form, visit.call))
+    _admit(exchange)
+    exchange.headers |= RATE_HEADERS
+    if exchange.body is None:
+        return exchange.refuse(TROUBLES["413_html"])
+    form = await read_form(exchange.request.headers, exchange.body)
+    order = await in_thread(partial(read_order, form, exchange.call))
     try:
-        play = visit.take(order.marker)
+        play = exchange.take(order.marker)
     except Refused as refused:
         raise misspelt(refused) from refused
     answer = await in_thread(partial(outcomes.perform, play.outcome, order))
-    return visit.deliver(answer, play)
+    return exchange.deliver(answer, play)
 
 
 @openai_call("model", lookup=True)
-async def get_model(visit: Visit) -> ASGIApp:
+async def get_model(exchange: Exchange) -> ASGIApp:
     """`GET /v1/models/{model}`: what a health check asks."""
-    _admit(visit)
-    return _look_up(visit, model_of(visit.request.path_params["model"]).resource())
+    _admit(exchange)
+    return _look_up(exchange, model_of(exchange.request.path_params["model"]).resource())
 
 
 @openai_call("models", lookup=True)
-async def list_models(visit: Visit) -> ASGIApp:
+async def list_models(exchange: Exchange) -> ASGIApp:
     """`GET /v1/models`: all that are there."""
-    _admit(visit)
+    _admit(exchange)
     listed = [model.resource() for model in MODELS.values()]
-    return _look_up(visit, {"object": "list", "data": listed})
+    return _look_up(exchange, {"object": "list", "data": listed})
 
 
-def _look_up(visit: Visit, resource: object) -> ASGIApp:
+def _look_up(exchange: Exchange, resource: object) -> ASGIApp:
     """Requests that cost nothing use up no outcome, but meet a failure that stays."""
-    play = visit.standing()
+    play = exchange.standing()
     failure = outcomes.failure(play.outcome)
     found = Answer(200, msgspec.json.encode(resource), JSON)
-    return visit.deliver(failure(visit.call.model or "") if failure else found, play)
+    return exchange.deliver(failure(exchange.call.model or "") if failure else found, play)
 
 
-def _admit(visit: Visit) -> None:
+def _admit(exchange: Exchange) -> None:
     """Number the request, as every answer of the service is, and look at its key."""
-    visit.headers |= {
-        "x-request-id": f"req_{visit.call.number:032x}",
+    exchange.headers |= {
+        "x-request-id": f"req_{exchange.call.number:032x}",
         "openai-processing-ms": "1",
         "openai-version": "2020-10-01",
     }
-    scheme, _, key = visit.request.headers.get("authorization", "").partition(" ")
+    scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise errors.no_key()
-    if key != visit.sandbox.key:
+    if key != exchange.sandbox.key:
         raise errors.bad_key(key)

@@ -1,4 +1,4 @@
-"""From the form of an edit to an order, or to a refusal in OpenAI's words."""
+"""Request parser: the form of an edit as an order, or OpenAI's refusal."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Fetching the pictures of an order by the links in it, as a server somewhere else would."""
+"""Download of an order's pictures by the links in it, as a server somewhere else would."""
 
 import hashlib
 import ssl

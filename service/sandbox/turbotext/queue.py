@@ -1,4 +1,4 @@
-"""Orders in the queue: pictures are fetched and drawn while the client asks again and again."""
+"""Queue of orders: pictures are fetched and drawn while the client asks again and again."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
--- name: turn_take
+-- name: pace_take
 -- Hands out the next free moment for a call, at least the pace behind the one before it, and gives the
 -- seconds until then. Those who ask at once queue up at the row, each with a moment of its own.
 -- $1 hashed API key, $2 pace in seconds
