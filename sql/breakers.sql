@@ -18,7 +18,8 @@ where
     or now() - make_interval(secs => $5) > known.succeeded_at;
 
 -- name: breaker_mend
--- The model has answered, if not with a picture: its failures in a row are over.
+-- The model has answered, if not with a picture: its failures in a row are over, see
+-- functions/mend_breaker.sql.
 -- $1 provider, $2 model
 select mend_breaker($1, $2) as nothing;
 

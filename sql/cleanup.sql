@@ -122,7 +122,7 @@ delete from provider_turn
 where subject = any(array(select subject from due));
 
 -- name: cleanup_due
--- What there is to clean now, without doing it.
+-- What there is to clean now, without doing it. Jobs to end: see functions/dead_jobs.sql.
 -- $1 days to keep jobs and audit, $2 the longest window of failed passwords in seconds, $3 seconds
 -- since a turn, $4 grace in seconds after a job's window, $5 seconds PostgreSQL must have been up
 select

@@ -1,6 +1,6 @@
 -- name: job_claim
 -- Takes the shot in as pending, or files it as refused by a limit, or finds the running or finished job
--- it is the retry of: see the function claim_job in the fifth migration.
+-- it is the retry of: see functions/claim_job.sql.
 -- $1 job id, $2 slot id, $3 slot version, $4 source, $5 providers of the plans that may run, the first
 -- one first, $6 their operations, $7 their models, $8 their providers' limits in flight or nulls,
 -- $9 created at, $10 deadline, $11 client address, $12 device metadata, $13 idempotency key or null,
@@ -15,15 +15,16 @@ from claim_job(
 );
 
 -- name: job_move
--- Hands a running shot over to the next plan's provider: see the function move_job in the fifth
--- migration. Null, or why it has no place there.
+-- Hands a running shot over to the next plan's provider: see functions/move_job.sql. Null, or why it
+-- has no place there.
 -- $1 job id, $2 provider, $3 operation, $4 model, $5 provider's limit in flight or null,
 -- $6 attempts so far, $7 worker, $8 grace in seconds after a window,
 -- $9 seconds PostgreSQL must have been up
 select move_job($1, $2, $3, $4, $5, $6, $7, $8, $9) as refusal;
 
 -- name: job_finish
--- The shot ends well, once: the job is done, its picture is known, its source is gone.
+-- The shot ends well, once: the job is done, its picture is known, its source is gone, and the model
+-- has answered: see functions/mend_breaker.sql.
 -- $1 job id, $2 attempts, $3 queue ms, $4 provider ms, $5 store ms, $6 total ms, $7 stored,
 -- $8 delivered, $9 path of the result or null, $10 mime, $11 bytes, $12 sha256, $13 width,
 -- $14 height, $15 expires at, $16 provider that made it, $17 its model as the slot ordered it
@@ -156,13 +157,13 @@ left join media_object as result
 where job.id = $1;
 
 -- name: jobs_interrupt
--- Ends the jobs whose process died: see the function interrupt_dead_jobs in the first migration.
+-- Ends the jobs whose process died: see functions/interrupt_dead_jobs.sql.
 -- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
 -- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
 select interrupt_dead_jobs($1, $2, $3, $4, $5) as id;
 
 -- name: jobs_dead
--- The jobs whose process died, still pending: see the function dead_jobs in the sixth migration.
+-- The jobs whose process died, still pending: see functions/dead_jobs.sql.
 -- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
 -- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
 select id, created_at
