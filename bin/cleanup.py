@@ -25,7 +25,7 @@ from service.config import Config, ConfigError
 from service.errors import PhotoslotError
 from service.logs import set_up_logging
 from service.queries import cleanup, installation
-from service.storage.database import open_database, open_session
+from service.storage.database import open_connection, open_database
 from service.storage.media import Media
 from service.storage.schema import misfit
 from service.threads import Threads
@@ -79,8 +79,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 async def _run(config: Config, asked: argparse.Namespace) -> Cleaned | None:
     """What was cleaned; None when somebody else is at it."""
     async with AsyncExitStack() as ending:
-        turn = await ending.enter_async_context(open_session(config.database_url, _nothing))
-        if not asked.dry_run and not await cleanup.lock(turn):
+        connection = await ending.enter_async_context(
+            open_connection(config.database_url, _nothing)
+        )
+        if not asked.dry_run and not await cleanup.lock(connection):
             return None
         db = await ending.enter_async_context(
             open_database(

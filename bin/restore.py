@@ -87,9 +87,9 @@ def _fill(pg_restore: Path, url: str, dump: Path) -> None:
 
 async def _settle(url: str, missing: list[UUID]) -> None:
     """The first start gives the folder the mark of this house."""
-    async with open_database(url, size=1) as db, db.transaction() as session:
-        await media.mark_cleaned(session, missing)
-        await installation.unmark_folder(session)
+    async with open_database(url, size=1) as db, db.transaction() as transaction:
+        await media.mark_cleaned(transaction, missing)
+        await installation.unmark_folder(transaction)
 
 
 def main(arguments: list[str]) -> int:

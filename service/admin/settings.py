@@ -14,7 +14,7 @@ from service.http import guards, json_body
 from service.queries import audit, breakers, settings, slots
 from service.queries.settings import Setting
 from service.state import State
-from service.storage.database import Runner
+from service.storage.database import Transaction
 from service.threads import in_thread
 
 ApiKey = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[\x21-\x7e]*$")]
@@ -55,12 +55,12 @@ async def change(request: Request[State]) -> Response:
     if given.ingest_password is not UNSET:
         pool = state["threads"].passwords
         password_hash = await in_thread(pool, hash_password, given.ingest_password)
-    async with state["db"].transaction() as session:
-        await settings.lock(session)
-        before = await settings.all(session)
+    async with state["db"].transaction() as transaction:
+        await settings.lock(transaction)
+        before = await settings.all(transaction)
         if given.version != _version(before):
             raise VersionConflict(_version(before))
-        await _write(request, session, given, password_hash, before)
+        await _write(request, transaction, given, password_hash, before)
         # Last inside the transaction: if the file cannot be written, nothing has changed.
         if given.provider_keys is not UNSET:
             await in_thread(state["threads"].disk, state["provider_keys"].set, given.provider_keys)
@@ -84,7 +84,7 @@ def _check_providers(request: Request[State], given: SettingsChange) -> None:
 
 async def _write(
     request: Request[State],
-    session: Runner,
+    transaction: Transaction,
     given: SettingsChange,
     password_hash: str | None,
     before: list[Setting],
@@ -100,16 +100,16 @@ async def _write(
             **new["provider_max_in_flight"],
         }
     if password_hash is not None:
-        await slots.set_every_ingest_password(session, password_hash)
+        await slots.set_every_ingest_password(transaction, password_hash)
         new[PASSWORD] = {"set": True}
     if given.provider_keys is not UNSET:
         new[KEYS] = sorted({*old.get(KEYS, []), *given.provider_keys})
-        await breakers.forget(session, list(given.provider_keys))
+        await breakers.forget(transaction, list(given.provider_keys))
     for key, value in new.items():
-        await settings.put(session, key, value, admin)
+        await settings.put(transaction, key, value, admin)
     details = {"changed": sorted(new)}
     address = guards.address(request)
-    await audit.add(session, admin, address, "settings.change", "settings", details)
+    await audit.add(transaction, admin, address, "settings.change", "settings", details)
 
 
 def _as_json(request: Request[State], found: list[Setting]) -> dict[str, Any]:

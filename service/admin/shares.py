@@ -37,10 +37,12 @@ async def add(request: Request[State]) -> Response:
         if await slots.by_id(state["db"], given.slot_id) is None:
             raise InvalidFields([{"path": "slot_id", "message": "There is no such slot"}])
     admin, address = guards.admin(request), guards.address(request)
-    async with state["db"].transaction() as session:
-        share = await shares.add(session, uuid4(), given.slot_id, given.label, admin, expires_at)
+    async with state["db"].transaction() as transaction:
+        share = await shares.add(
+            transaction, uuid4(), given.slot_id, given.label, admin, expires_at
+        )
         await audit.add(
-            session, admin, address, "share.add", str(share.id), {"slot_id": share.slot_id}
+            transaction, admin, address, "share.add", str(share.id), {"slot_id": share.slot_id}
         )
     return json_body.answer(_as_json(state, share), 201)
 
@@ -54,12 +56,12 @@ async def list_shares(request: Request[State]) -> Response:
 async def revoke(request: Request[State]) -> Response:
     """`DELETE /api/shares/{id}`: the link stops at once; a second time changes nothing."""
     state, share_id = request.state, request.path_params["share_id"]
-    async with state["db"].transaction() as session:
-        if await shares.by_id(session, share_id) is None:
+    async with state["db"].transaction() as transaction:
+        if await shares.by_id(transaction, share_id) is None:
             raise NotFound("There is no such share.")
-        if await shares.revoke(session, share_id):
+        if await shares.revoke(transaction, share_id):
             admin, address = guards.admin(request), guards.address(request)
-            await audit.add(session, admin, address, "share.revoke", str(share_id), {})
+            await audit.add(transaction, admin, address, "share.revoke", str(share_id), {})
     return Response(status_code=204)
 
 

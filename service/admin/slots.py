@@ -175,19 +175,19 @@ async def _save(
 ) -> None:
     """Check and write a new version, its password and its audit entry together."""
     admin, address = guards.admin(request), guards.address(request)
-    async with request.state["db"].transaction() as session:
-        await templates.lock(session)
-        await slot_fields.check(session, fields)
-        version = await slots.update(session, current.id, current.version, fields, admin)
+    async with request.state["db"].transaction() as transaction:
+        await templates.lock(transaction)
+        await slot_fields.check(transaction, fields)
+        version = await slots.update(transaction, current.id, current.version, fields, admin)
         if version is None:
-            latest = await slots.by_id(session, current.id)
+            latest = await slots.by_id(transaction, current.id)
             raise VersionConflict(latest.version if latest else current.version)
         changed = sorted(k for k, v in fields.items() if v != getattr(current, k))
         noted = {"version": version, "changed": changed} | (details or {})
         if password_hash is not None:
-            await slots.set_ingest_password(session, current.id, password_hash)
+            await slots.set_ingest_password(transaction, current.id, password_hash)
             noted["changed"] = [*changed, "ingest_password"]
-        await audit.add(session, admin, address, action, current.id, noted)
+        await audit.add(transaction, admin, address, action, current.id, noted)
 
 
 async def _audit(

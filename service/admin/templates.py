@@ -16,7 +16,7 @@ from service.pictures.prepare import preview
 from service.queries import audit, templates
 from service.queries.templates import ListedTemplate, Template
 from service.state import State
-from service.storage.database import Runner
+from service.storage.database import Transaction
 from service.threads import in_thread
 
 MAX_TEMPLATE_BYTES = 30 * 1024**2
@@ -42,9 +42,9 @@ async def add(request: Request[State]) -> Response:
         pixels = state["config"].max_image_megapixels * 1_000_000
         info = await in_thread(state["threads"].images, inspect, path, pixels)
         data = await in_thread(state["threads"].disk, path.read_bytes)
-    async with state["db"].transaction() as session:
-        await templates.lock(session)
-        known = await templates.by_digest(session, upload.sha256)
+    async with state["db"].transaction() as transaction:
+        await templates.lock(transaction)
+        known = await templates.by_digest(transaction, upload.sha256)
         if known is not None and state["media"].path(known.path).is_file():
             return json_body.answer(_as_json(known), 200)
         # A file that was lost comes back under its old id: what uses it works again.
@@ -54,9 +54,9 @@ async def add(request: Request[State]) -> Response:
         )
         if known is not None:
             return json_body.answer(_as_json(known), 200)
-        await templates.add(session, template_id, kept, info, len(data), sha256)
-        await _audit(request, session, "template.add", template_id)
-        added = await templates.by_digest(session, sha256)
+        await templates.add(transaction, template_id, kept, info, len(data), sha256)
+        await _audit(request, transaction, "template.add", template_id)
+        added = await templates.by_digest(transaction, sha256)
     assert added is not None
     return json_body.answer(_as_json(added), 201)
 
@@ -88,12 +88,12 @@ async def show_preview(request: Request[State]) -> Response:
 async def remove(request: Request[State]) -> Response:
     """`DELETE /api/template-media/{id}`: refused while a slot or a kept version uses it."""
     state, template = request.state, await _template(request)
-    async with state["db"].transaction() as session:
-        await templates.lock(session)
-        path = await templates.remove(session, template.id)
+    async with state["db"].transaction() as transaction:
+        await templates.lock(transaction)
+        path = await templates.remove(transaction, template.id)
         if path is None:
             raise TemplateInUse()
-        await _audit(request, session, "template.remove", template.id)
+        await _audit(request, transaction, "template.remove", template.id)
     await in_thread(state["threads"].disk, state["media"].path(path).unlink, missing_ok=True)
     return Response(status_code=204)
 
@@ -118,6 +118,8 @@ def _as_json(template: Template | ListedTemplate) -> dict[str, object]:
     return fields
 
 
-async def _audit(request: Request[State], session: Runner, action: str, template_id: UUID) -> None:
+async def _audit(
+    request: Request[State], transaction: Transaction, action: str, template_id: UUID
+) -> None:
     admin, address = guards.admin(request), guards.address(request)
-    await audit.add(session, admin, address, action, str(template_id), {})
+    await audit.add(transaction, admin, address, action, str(template_id), {})

@@ -84,12 +84,14 @@ async def remove(request: Request[State]) -> Response:
     _check_key(request)
     job = await _job(request)
     _current(job)
-    async with state["db"].transaction() as session:
-        if not await media.lock_result(session, job.id):
+    async with state["db"].transaction() as transaction:
+        if not await media.lock_result(transaction, job.id):
             raise ResultExpired()
-        paths = await media.forget(session, job.id)
-        await jobs.forget(session, job.id)
-        await audit.add(session, "guest", guards.address(request), "result.delete", str(job.id), {})
+        paths = await media.forget(transaction, job.id)
+        await jobs.forget(transaction, job.id)
+        await audit.add(
+            transaction, "guest", guards.address(request), "result.delete", str(job.id), {}
+        )
         await in_thread(state["threads"].disk, state["media"].remove, paths)
     return Response(status_code=204)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service import throttle
 from service.queries.jobs import INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS
-from service.storage.database import Runner, Session
+from service.storage.database import Connection, Runner
 
 # A turn is a matter of seconds; a day later nobody waits behind it.
 TURN_SECONDS = 24 * 3600.0
@@ -24,9 +24,9 @@ class Due:
     interrupted: int
 
 
-async def lock(session: Session) -> bool:
-    """Whether nobody else cleans; then others wait until this session ends."""
-    free: bool = await session.value("cleanup_lock")
+async def lock(connection: Connection) -> bool:
+    """Whether nobody else cleans; then others wait until this connection ends."""
+    free: bool = await connection.value("cleanup_lock")
     return free
 
 

@@ -11,7 +11,7 @@ import asyncpg
 from service.errors import DatabaseUnavailable
 from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
-from service.storage.database import Database, Runner, Session
+from service.storage.database import Database, Runner, Transaction
 
 # A job is given up this long after its window, and not before PostgreSQL was up for a while.
 INTERRUPT_GRACE_SECONDS = 5.0
@@ -183,9 +183,9 @@ async def mark_undelivered(db: Database, job_id: UUID) -> None:
     await db.run("job_mark_undelivered", job_id)
 
 
-async def forget(session: Session, job_id: UUID) -> None:
+async def forget(transaction: Transaction, job_id: UUID) -> None:
     """Leave of a job only what is counted."""
-    await session.run("job_forget", job_id)
+    await transaction.run("job_forget", job_id)
 
 
 class Visibility:

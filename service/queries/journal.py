@@ -8,7 +8,7 @@ from uuid import UUID
 
 from service.crypto import Digest
 from service.queries.jobs import Visibility
-from service.storage.database import Database, Runner, Session
+from service.storage.database import Database, Runner, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,27 +106,27 @@ async def page_older(
 ) -> list[JobRow]:
     """Jobs below `place` (or from the top), newest first."""
     below = (place.created_at, place.id) if place else (None, None)
-    async with db.transaction() as session:
-        await plan_for_values(session)
-        rows = await session.many("journal_page_older", *astuple(wanted), *below, limit)
+    async with db.transaction() as transaction:
+        await plan_for_values(transaction)
+        rows = await transaction.many("journal_page_older", *astuple(wanted), *below, limit)
     return [JobRow(**row) for row in rows]
 
 
 async def page_newer(db: Database, wanted: JobFilter, place: Keyset, limit: int) -> list[JobRow]:
     """Jobs just above `place`, oldest first."""
     above = (place.created_at, place.id)
-    async with db.transaction() as session:
-        await plan_for_values(session)
-        rows = await session.many("journal_page_newer", *astuple(wanted), *above, limit)
+    async with db.transaction() as transaction:
+        await plan_for_values(transaction)
+        rows = await transaction.many("journal_page_newer", *astuple(wanted), *above, limit)
     return [JobRow(**row) for row in rows]
 
 
 async def failures(db: Database, wanted: JobFilter, limit: int) -> list[JobRow]:
     """The newest jobs that failed or timed out."""
     span = (wanted.since, wanted.until)
-    async with db.transaction() as session:
-        await plan_for_values(session)
-        rows = await session.many("journal_failures", wanted.slot_id, *span, limit)
+    async with db.transaction() as transaction:
+        await plan_for_values(transaction)
+        rows = await transaction.many("journal_failures", wanted.slot_id, *span, limit)
     return [JobRow(**row) for row in rows]
 
 
@@ -136,6 +136,6 @@ async def story(db: Runner, job_id: UUID) -> JobStory | None:
     return JobStory(**row) if row else None
 
 
-async def plan_for_values(session: Session) -> None:
+async def plan_for_values(transaction: Transaction) -> None:
     """Have the statements of this transaction planned for their values."""
-    await session.run("journal_plan_for_values")
+    await transaction.run("journal_plan_for_values")

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service.crypto import Digest
-from service.storage.database import Database, Runner, Session
+from service.storage.database import Database, Runner, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ async def add_preview(db: Database, job_id: UUID, preview: KeptFile) -> None:
     )
 
 
-async def lock_result(session: Session, job_id: UUID) -> bool:
+async def lock_result(transaction: Transaction, job_id: UUID) -> bool:
     """Keep a picture from everybody else until the transaction ends; False when it is gone."""
-    return await session.value("media_lock_result", job_id) is not None
+    return await transaction.value("media_lock_result", job_id) is not None
 
 
-async def forget(session: Session, job_id: UUID) -> list[str]:
+async def forget(transaction: Transaction, job_id: UUID) -> list[str]:
     """Every file of a job counts as removed from now on; the paths they are at."""
-    return [row["path"] for row in await session.many("media_forget", job_id)]
+    return [row["path"] for row in await transaction.many("media_forget", job_id)]
 
 
 async def mark_gone(db: Database, job_id: UUID, kind: str) -> None:

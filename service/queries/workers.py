@@ -1,12 +1,12 @@
 """Workers: which processes of the service live."""
 
 from service.queries.jobs import SETTLED_SECONDS
-from service.storage.database import Database, Session
+from service.storage.database import Connection, Database
 
 
-async def lock(session: Session, worker: int) -> None:
+async def lock(connection: Connection, worker: int) -> None:
     """Take the lock that tells every process that this one lives."""
-    await session.run("worker_lock", worker)
+    await connection.run("worker_lock", worker)
 
 
 async def alive(db: Database) -> set[int] | None:

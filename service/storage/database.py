@@ -92,8 +92,8 @@ def _split_comment(body: str) -> tuple[str, str]:
     return comment, "\n".join(lines[first:]).rstrip(";")
 
 
-class Session:
-    """Runs statements on one connection, inside a transaction."""
+class Connection:
+    """Runs statements on one connection."""
 
     def __init__(self, connection: Any, statements: Mapping[str, Statement]) -> None:
         self._connection = connection
@@ -124,6 +124,10 @@ class Session:
         return int(last) if last.isdigit() else 0
 
 
+class Transaction(Connection):
+    """Statements that happen together or not at all."""
+
+
 class Database:
     """The pool. A connection is held for one statement, or for one short transaction."""
 
@@ -151,13 +155,13 @@ class Database:
         return touched
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """A `Session` whose statements happen together or not at all."""
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A `Transaction`; it holds its connection until it ends."""
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 with _no_waiting_for(connection):
                     async with connection.transaction():
-                        yield Session(connection, self.statements)
+                        yield Transaction(connection, self.statements)
         except AWAY as error:
             raise _unavailable(error) from error
 
@@ -186,10 +190,10 @@ class Database:
     async def _try(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
             with _no_waiting_for(connection):
-                return await getattr(Session(connection, self.statements), verb)(name, *args)
+                return await getattr(Connection(connection, self.statements), verb)(name, *args)
 
 
-Runner = Database | Session
+Runner = Database | Transaction
 
 
 @asynccontextmanager
@@ -221,9 +225,9 @@ async def open_database(
 
 
 @asynccontextmanager
-async def open_session(url: str, on_end: Callable[[], None]) -> AsyncIterator[Session]:
-    """One connection outside the pool, for what lasts as long as a session; `on_end` is called when
-    the server or the network ends it. Raises `DatabaseUnavailable`."""
+async def open_connection(url: str, on_end: Callable[[], None]) -> AsyncIterator[Connection]:
+    """One connection outside the pool, for the locks of a session; `on_end` is called when the
+    server or the network ends it. Raises `DatabaseUnavailable`."""
     try:
         connection = await asyncpg.connect(
             url, timeout=CONNECT_SECONDS, server_settings=SESSION_SETTINGS
@@ -232,7 +236,7 @@ async def open_session(url: str, on_end: Callable[[], None]) -> AsyncIterator[Se
         raise _unavailable(error) from error
     connection.add_termination_listener(lambda _connection: on_end())
     try:
-        yield Session(connection, load_statements())
+        yield Connection(connection, load_statements())
     except AWAY as error:
         raise _unavailable(error) from error
     finally:

@@ -25,7 +25,7 @@ from service.queries import cleanup, installation, jobs, media, workers
 from service.queries.jobs import DeadJob
 from service.queries.media import ExpiredFile, KeptFile
 from service.state import State
-from service.storage.database import Database, Session
+from service.storage.database import Database, Transaction
 from service.storage.media import Media, disk_errors, left_behind
 from service.threads import Threads, in_thread
 from service.upkeep.media_owner import check_folder
@@ -260,9 +260,9 @@ class _Batches:
     last: ExpiredFile | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def next_batch(self, session: Session) -> list[ExpiredFile]:
+    async def next_batch(self, transaction: Transaction) -> list[ExpiredFile]:
         async with self.lock:
-            batch = await media.expired(session, self.slot_id, self.last, BATCH_FILES)
+            batch = await media.expired(transaction, self.slot_id, self.last, BATCH_FILES)
             self.last = batch[-1] if batch else self.last
             return batch
 
@@ -271,10 +271,10 @@ async def _lane(cleaner: Cleaner, batches: _Batches) -> Cleaned:
     total = Cleaned()
     while True:
         started = time.monotonic()
-        async with cleaner.db.transaction() as session:
-            batch = await batches.next_batch(session)
+        async with cleaner.db.transaction() as transaction:
+            batch = await batches.next_batch(transaction)
             gone = await in_thread(cleaner.threads.disk, _unlink, cleaner.media, batch)
-            await media.mark_cleaned(session, [file.id for file in gone])
+            await media.mark_cleaned(transaction, [file.id for file in gone])
         if not batch:
             return total
         total += _report(cleaner, "expired files", batch, gone)

@@ -14,7 +14,7 @@ import structlog
 
 from service.errors import DatabaseUnavailable
 from service.queries import workers
-from service.storage.database import open_session
+from service.storage.database import open_connection
 
 RECONNECT_SECONDS = 0.5
 MAX_WORKER = 2**31 - 1
@@ -45,8 +45,8 @@ async def _hold(url: str, worker: int, holding: asyncio.Event) -> None:
     while True:
         ended = asyncio.Event()
         try:
-            async with open_session(url, ended.set) as session:
-                await workers.lock(session, worker)
+            async with open_connection(url, ended.set) as connection:
+                await workers.lock(connection, worker)
                 holding.set()
                 await ended.wait()
             log.warning("lifeline.lost", worker=worker)

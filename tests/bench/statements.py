@@ -33,7 +33,7 @@ from service.queries.jobs import Candidate, NewJob, Stages
 from service.queries.journal import JobFilter, Keyset
 from service.queries.media import KeptFile
 from service.storage.accounts import Admins
-from service.storage.database import Database, Session, load_statements, open_database
+from service.storage.database import Connection, Database, load_statements, open_database
 from service.upkeep.worker_lock import open_worker_lock
 
 HERE = Path(__file__).parent
@@ -138,25 +138,25 @@ async def _sql_seconds(stage: Stage, path: str, rounds: int) -> list[dict[str, f
 def _metered() -> Iterator[list[tuple[str, float]]]:
     """Every statement this process runs inside the block: its name and its seconds."""
     spent: list[tuple[str, float]] = []
-    verbs = {verb: getattr(Session, verb) for verb in ("one", "many", "value", "run")}
+    verbs = {verb: getattr(Connection, verb) for verb in ("one", "many", "value", "run")}
 
     def metered(verb: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def ask(session: Session, name: str, *args: object) -> Any:
+        async def ask(connection: Connection, name: str, *args: object) -> Any:
             started = time.perf_counter()
             try:
-                return await verb(session, name, *args)
+                return await verb(connection, name, *args)
             finally:
                 spent.append((name, time.perf_counter() - started))
 
         return ask
 
     for name, verb in verbs.items():
-        setattr(Session, name, metered(verb))
+        setattr(Connection, name, metered(verb))
     try:
         yield spent
     finally:
         for name, verb in verbs.items():
-            setattr(Session, name, verb)
+            setattr(Connection, name, verb)
 
 
 @asynccontextmanager

@@ -124,17 +124,17 @@ async def test_jsonb_goes_in_and_comes_out_as_python(db: Database, tables: Table
 
 
 async def test_a_transaction_happens_whole(db: Database, rows: Rows) -> None:
-    async with db.transaction() as session:
-        await session.run(*COUNT_A_FAILURE)
-        await session.run(*COUNT_A_FAILURE)
+    async with db.transaction() as transaction:
+        await transaction.run(*COUNT_A_FAILURE)
+        await transaction.run(*COUNT_A_FAILURE)
 
     assert rows("select failures from login_throttle") == [{"failures": 2}]
 
 
 async def test_a_transaction_that_fails_leaves_nothing(db: Database, rows: Rows) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with db.transaction() as session:
-            await session.run(*COUNT_A_FAILURE)
+        async with db.transaction() as transaction:
+            await transaction.run(*COUNT_A_FAILURE)
             raise ZeroDivisionError
 
     assert rows("select failures from login_throttle") == []
@@ -159,8 +159,8 @@ async def test_a_transaction_on_a_lost_connection_is_unavailable(
     db: Database, tables: Tables
 ) -> None:
     async def count() -> None:
-        async with db.transaction() as session:
-            await session.run(*COUNT_A_FAILURE)
+        async with db.transaction() as transaction:
+            await transaction.run(*COUNT_A_FAILURE)
 
     with pytest.raises(DatabaseUnavailable):
         await cut_off_while_waiting(db, tables, "login_throttle", count())
@@ -184,11 +184,11 @@ async def test_a_connection_may_die_between_two_statements(
     db: Database, tables: Tables, turns: int
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
-        async with db.transaction() as session:
-            await session.run(*COUNT_A_FAILURE)
+        async with db.transaction() as transaction:
+            await transaction.run(*COUNT_A_FAILURE)
             end_all_connections(tables)
             await hear_of_it(turns)
-            await session.run(*COUNT_A_FAILURE)
+            await transaction.run(*COUNT_A_FAILURE)
 
     assert db.busy() == 0
     assert tables.rows("select failures from login_throttle") == []

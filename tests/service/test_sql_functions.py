@@ -7,7 +7,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-
 from service.db import SQL_FOLDER, Statement, load_statements
 
 pytestmark = pytest.mark.anyio
