@@ -242,16 +242,3 @@ def test_the_hook_of_gphoto2_waits_for_the_service_and_never_orders_twice(
     )
     assert wrong.returncode == 1
     assert "401 invalid_password" in wrong.stderr
-
-
-# Words about all this
-
-
-@pytest.mark.parametrize("text", ["spec/runbook.md", "README.ru.md", "README.md"])
-def test_what_the_words_name_is_there(text: str) -> None:
-    words = (ROOT / text).read_text()
-    for path in set(re.findall(r"(?<![\w./])(?:bin|deploy|spec|service)/[\w./@-]*\w", words)):
-        if "*" not in path:
-            assert (ROOT / path).exists() or list(ROOT.glob(f"{path}*")), path
-    for command in set(re.findall(r"^photoslot (\w+)", words, re.MULTILINE)):
-        assert (ROOT / "bin" / command).exists(), command

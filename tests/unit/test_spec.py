@@ -1,13 +1,11 @@
-"""What is written down is what is there: the OpenAPI document, the README, the versions."""
+"""What is written down is what is there: the OpenAPI document, the reference, the versions."""
 
 import configparser
 import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -24,8 +22,7 @@ from service.errors import PhotoslotError, TryLater, family
 DOCUMENT = ROOT / "spec" / "openapi.yaml"
 URI = "urn:openapi"
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-PROSE = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "bin" / "README.md"]
-PROSE += sorted((ROOT / "spec").rglob("*.md"))
+REFERENCE = ROOT / "spec" / "reference.md"
 # Ends of jobs that no answer tells: nobody listens, or the process is gone.
 NEVER_SENT = {"client_closed", "interrupted"}
 SENT = {cls.reason: cls for cls in reversed(family()) if cls.reason not in NEVER_SENT}
@@ -127,13 +124,6 @@ def variables_read() -> set[str]:
 def env_example() -> dict[str, str]:
     lines = (ROOT / ".env.example").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def links(page: Path) -> list[str]:
-    """The relative links of a Markdown page or the document, without their anchors."""
-    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-    relative = [target.split("#")[0] for target in targets if "://" not in target]
-    return [unquote(target) for target in relative if target]
 
 
 def version() -> str:
@@ -262,17 +252,16 @@ def test_the_env_example_explains_every_variable() -> None:
             assert above, f"{line} has no comment above it"
 
 
-def test_the_readme_has_every_variable_and_its_default() -> None:
-    readme = (ROOT / "README.md").read_text()
-    table = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| ", readme, re.M))
+def test_the_reference_has_every_variable_and_its_default() -> None:
+    table = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| ", REFERENCE.read_text(), re.M))
     defaults = {name: f"`{value}`" if value else "" for name, value in env_example().items()}
 
     assert set(table) == variables_read()
     assert table == defaults | dict.fromkeys(REQUIRED, "required")
 
 
-def test_the_readme_has_every_reason_under_its_status() -> None:
-    rows = re.findall(r"^\| (\d{3}) \| (.*?) ?\|", (ROOT / "README.md").read_text(), re.M)
+def test_the_reference_has_every_reason_under_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (.*?) ?\|", REFERENCE.read_text(), re.M)
     written = {
         (int(code), reason) for code, cell in rows for reason in re.findall(r"`(\w+)`", cell)
     }
@@ -280,38 +269,14 @@ def test_the_readme_has_every_reason_under_its_status() -> None:
     assert written == {(cls.status, reason) for reason, cls in SENT.items()}
 
 
-@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
-    broken = [target for target in links(page) if not (page.parent / target).exists()]
-
-    assert broken == []
-
-
-def test_every_script_has_its_line() -> None:
-    scripts = {
-        path.name
-        for path in (ROOT / "bin").iterdir()
-        if path.is_file() and path.suffix not in (".py", ".md")
-    }
-    lines = re.findall(r"^\| `bin/(\w+)` \|", (ROOT / "bin" / "README.md").read_text(), re.M)
-
-    assert sorted(lines) == sorted(scripts)
-
-
-def test_decisions_are_numbered_without_a_gap() -> None:
-    pages = sorted((ROOT / "spec" / "decisions").iterdir())
-
-    for number, page in enumerate(pages, start=1):
-        assert re.fullmatch(rf"{number:04}-[a-z0-9-]+\.md", page.name)
-        assert page.read_text().startswith(f"# {number:04}: ")
-
-
 def test_the_version_is_the_same_everywhere() -> None:
     named = json.loads((ROOT / "spec" / "VERSION.json").read_text())["version"]
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    released = headings[headings[0] == "Unreleased" :]
 
     assert re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z.-]+)?", named)
-    assert named == version() == headings[0] == document()["info"]["version"]
+    assert named == version() == released[0] == document()["info"]["version"]
+    assert "Unreleased" not in released
 
 
 def test_a_deprecated_operation_was_announced() -> None:
