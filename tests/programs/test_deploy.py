@@ -91,7 +91,7 @@ def test_every_wait_is_longer_than_the_one_inside_it() -> None:
 def test_every_variable_that_is_set_is_one_the_service_reads() -> None:
     example = (ROOT / ".env.example").read_text()
     known = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)) | {"MALLOC_ARENA_MAX"}
-    set_here = set(compose()["x-service"]["environment"]) | set(Image().environment)
+    set_here = set(compose()["x-photoslot"]["environment"]) | set(Image().environment)
     for path in DEPLOY.glob("*.service"):
         for line in re.findall(r"^Environment=(.*)$", path.read_text(), re.MULTILINE):
             set_here |= {word.split("=")[0] for word in line.split()}
