@@ -22,8 +22,8 @@ STEPS: tuple[dict[str, str], ...] = (
         "storage": "secret_file accounts schema media database",
     },
     {
-        "queries": "audit breakers cleanup ended_sessions gallery installation media paces"
-        " settings shares slots jobs journal stats templates throttles workers",
+        "queries": "audit breakers ended_sessions gallery media paces settings shares slots jobs cleanup"
+        " installation journal stats templates throttles workers",
         "providers": "base http download attempts gemini openai turbotext registry",
         "providers/gemini": "refusals settings files driver",
         "providers/openai": "settings driver",
