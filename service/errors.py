@@ -52,7 +52,10 @@ PhotoslotError                         500 internal_error
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar
+
+from service.faults import Fault
 
 RETRY_AFTER_SECONDS = 5
 
@@ -263,13 +266,13 @@ class InvalidFields(PhotoslotError):
 
     status, reason = 422, "invalid_fields"
 
-    def __init__(self, errors: Sequence[dict[str, str]] = ()) -> None:
-        """`errors` are `{"path", "message"}`, one for each field that does not fit."""
-        super().__init__("; ".join(f"{one['path']}: {one['message']}" for one in errors))
+    def __init__(self, errors: Sequence[Fault] = ()) -> None:
+        """`errors`, one for each field that does not fit."""
+        super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in errors))
         self.errors = errors
 
     def body(self) -> dict[str, Any]:
-        return super().body() | {"errors": self.errors}
+        return super().body() | {"errors": [asdict(fault) for fault in self.errors]}
 
 
 class TryLater(PhotoslotError):

@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service.config import Config
 from service.errors import InvalidFields, JobNotFound
+from service.faults import Fault
 from service.http import guards, json_body
 from service.http.links import owner_url, result_url
 from service.queries import audit, journal
@@ -75,8 +76,7 @@ async def _page(state: State, asked: JournalQuery, wanted: JobFilter) -> dict[st
     db, size = state["db"], asked.limit
     if asked.newer_than is not None:
         if asked.older_than is not None:
-            message = "Only one of older_than and newer_than"
-            raise InvalidFields([{"path": "newer_than", "message": message}])
+            raise InvalidFields([Fault.of("newer_than", "cursors_collide")])
         place = _place(asked.newer_than, "newer_than")
         found = await journal.page_newer(db, wanted, place, size + 1)
         page, more = found[:size][::-1], len(found) > size
@@ -200,15 +200,13 @@ def _place(cursor: str, name: str) -> Keyset:
             raise ValueError("no time zone")
         return Keyset(moment.astimezone(UTC), UUID(job_id))
     except (ValueError, OverflowError, binascii.Error):
-        message = "Expected a place that this journal gave"
-        raise InvalidFields([{"path": name, "message": message}]) from None
+        raise InvalidFields([Fault.of(name, "unknown_cursor")]) from None
 
 
 def _aware(moment: datetime | None, name: str) -> datetime | None:
     if moment is not None and moment.tzinfo is None:
-        raise InvalidFields([{"path": name, "message": "Expected a time with its zone"}])
+        raise InvalidFields([Fault.of(name, "time_zone_missing")])
     try:
         return moment and moment.astimezone(UTC)
     except OverflowError:
-        message = "Expected a time of the years 1 to 9999 in UTC"
-        raise InvalidFields([{"path": name, "message": message}]) from None
+        raise InvalidFields([Fault.of(name, "time_out_of_range")]) from None

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from service.admin.slot_fields import UNSET, InFlight, Password, Window
 from service.crypto import hash_password
 from service.errors import InvalidFields, VersionConflict
+from service.faults import Fault
 from service.http import guards, json_body
 from service.queries import audit, breakers, settings, slots
 from service.queries.settings import Setting
@@ -68,11 +69,11 @@ async def change(request: Request[State]) -> Response:
 
 
 def _check_providers(request: Request[State], given: SettingsChange) -> None:
-    known = request.state["config"].providers
+    known = tuple(request.state["config"].providers)
     named: dict[str, Any] = {"provider_max_in_flight": given.provider_max_in_flight}
     named["provider_keys"] = given.provider_keys
     errors = [
-        {"path": f"{field}.{name}", "message": f"Unknown provider; known are {', '.join(known)}"}
+        Fault.of(f"{field}.{name}", "unknown_provider", known=known)
         for field, values in named.items()
         if values is not UNSET
         for name in values

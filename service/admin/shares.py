@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import InvalidFields, NotFound
+from service.faults import Fault
 from service.http import guards, json_body, links
 from service.queries import audit, shares, slots
 from service.queries.shares import Share
@@ -35,7 +36,7 @@ async def add(request: Request[State]) -> Response:
     expires_at = datetime.now(UTC) + timedelta(hours=given.hours)
     if given.slot_id is not None:
         if await slots.by_id(state["db"], given.slot_id) is None:
-            raise InvalidFields([{"path": "slot_id", "message": "There is no such slot"}])
+            raise InvalidFields([Fault.of("slot_id", "unknown_slot")])
     admin, address = guards.admin(request), guards.address(request)
     async with state["db"].transaction() as transaction:
         share = await shares.add(

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from service.errors import InvalidFields
-from service.http.json_body import field_error
+from service.faults import Fault
 from service.providers import registry
 from service.providers.base import Operation
 from service.queries import templates
@@ -18,6 +18,8 @@ from service.queries.slots import Slot
 from service.storage.database import Runner
 
 MIN_INGEST_PASSWORD = 6
+# A smaller one is no photo; 0 leaves it as it is.
+MIN_SIDE, MAX_SIDE = 256, 8192
 UNSET = msgspec.UNSET
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
@@ -25,7 +27,7 @@ Megabytes = Annotated[int, msgspec.Meta(ge=1, le=2048)]
 InFlight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 DailyLimit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Window = Annotated[int, msgspec.Meta(ge=10, le=60)]
-MaxSide = Annotated[int, msgspec.Meta(ge=0, le=8192)]
+MaxSide = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE)]
 Password = Annotated[str, msgspec.Meta(min_length=MIN_INGEST_PASSWORD, max_length=200)]
 
 
@@ -117,63 +119,64 @@ async def check(db: Runner, fields: Mapping[str, Any]) -> None:
     errors = _plan_errors(fields, "")
     if fallback := fields["fallback"]:
         errors += _plan_errors(fallback, "fallback.")
-    if 0 < fields["max_side_px"] < 256:
-        errors.append(_error("max_side_px", "Expected 0 (untouched) or 256 to 8192"))
+    if 0 < fields["max_side_px"] < MIN_SIDE:
+        errors.append(Fault.of("max_side_px", "side_too_short", minimum=MIN_SIDE, maximum=MAX_SIDE))
     errors += _struct_errors(fields["output"], NoOutput, "output")
     errors += await _missing_templates(db, fields)
     if errors:
         raise InvalidFields(errors)
 
 
-def _plan_errors(plan: Mapping[str, Any], prefix: str) -> list[dict[str, str]]:
+def _plan_errors(plan: Mapping[str, Any], prefix: str) -> list[Fault]:
     driver = registry.REGISTRY.get(plan["provider"])
     if driver is None:
-        known = ", ".join(sorted(registry.REGISTRY))
-        return [_error(f"{prefix}provider", f"Unknown provider; known are {known}")]
+        known = tuple(sorted(registry.REGISTRY))
+        return [Fault.of(f"{prefix}provider", "unknown_provider", known=known)]
     operation = driver.operations.get(plan["operation"])
     if operation is None:
-        known = ", ".join(sorted(driver.operations))
-        return [_error(f"{prefix}operation", f"Unknown operation; {driver.name} has {known}")]
+        known, path = tuple(sorted(driver.operations)), f"{prefix}operation"
+        return [Fault.of(path, "unknown_operation", provider=driver.name, known=known)]
     errors = _struct_errors(plan["settings"], operation.settings, f"{prefix}settings")
     if not errors:
         settings = msgspec.convert(plan["settings"], operation.settings)
         faults = driver.check(settings, 1 + len(plan["templates"]))
-        errors = [_error(f"{prefix}{path}", message) for path, message in faults]
+        errors = [fault.under(prefix) for fault in faults]
     return errors + _role_errors(plan["templates"], operation, f"{prefix}templates")
 
 
-def _role_errors(
-    templates: list[dict[str, Any]], operation: Operation, path: str
-) -> list[dict[str, str]]:
-    errors = []
+def _role_errors(templates: list[dict[str, Any]], operation: Operation, path: str) -> list[Fault]:
     roles = [template["role"] for template in templates]
-    for index, role in enumerate(roles):
-        if role not in operation.roles and role not in operation.optional_roles:
-            known = ", ".join((*operation.roles, *operation.optional_roles)) or "none"
-            errors.append(_error(f"{path}[{index}].role", f"Unknown role; known are {known}"))
+    errors = [
+        _unknown_role(operation, f"{path}[{index}].role")
+        for index, role in enumerate(roles)
+        if role not in operation.roles and role not in operation.optional_roles
+    ]
     for role in operation.roles:
         if role not in roles:
-            errors.append(_error(path, f"A template with the role {role} is required"))
+            errors.append(Fault.of(path, "role_missing", role=role))
     if len(templates) > operation.max_templates:
-        errors.append(_error(path, f"Expected at most {operation.max_templates} templates"))
+        errors.append(Fault.of(path, "too_many_templates", maximum=operation.max_templates))
     return errors
 
 
-def _struct_errors(
-    value: Mapping[str, Any], kind: type[msgspec.Struct], path: str
-) -> list[dict[str, str]]:
+def _unknown_role(operation: Operation, path: str) -> Fault:
+    known = (*operation.roles, *operation.optional_roles)
+    return Fault.of(path, "unknown_role", known=known) if known else Fault.of(path, "no_roles")
+
+
+def _struct_errors(value: Mapping[str, Any], kind: type[msgspec.Struct], path: str) -> list[Fault]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        return [field_error(error, path)]
+        return [Fault.read(error, path)]
     return []
 
 
-async def _missing_templates(db: Runner, fields: Mapping[str, Any]) -> list[dict[str, str]]:
+async def _missing_templates(db: Runner, fields: Mapping[str, Any]) -> list[Fault]:
     used = list(_uses(fields))
     known = {found.id for found in await templates.by_ids(db, [UUID(i) for _, i in used])}
     return [
-        _error(f"{path}.media_id", "There is no such template")
+        Fault.of(f"{path}.media_id", "unknown_template")
         for path, media_id in used
         if UUID(media_id) not in known
     ]
@@ -183,7 +186,3 @@ def _uses(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for prefix, plan in (("", fields), ("fallback.", fields["fallback"] or {})):
         for index, template in enumerate(plan.get("templates", [])):
             yield f"{prefix}templates[{index}]", str(template["media_id"])
-
-
-def _error(path: str, message: str) -> dict[str, str]:
-    return {"path": path, "message": message}

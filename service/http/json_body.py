@@ -1,6 +1,5 @@
 """JSON in and out: bodies checked against typed structures, answers encoded by msgspec."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import InvalidFields, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from service.faults import Fault
 from service.state import State
 
 MAX_JSON_BYTES = 256 * 1024
@@ -39,10 +39,10 @@ def decode(body: bytes | str, kind: type[T], prefix: str = "") -> T:
         decoded = msgspec.json.decode(body, type=kind)
         # PostgreSQL keeps no NUL, neither in a text nor in a jsonb.
         if nul := next(_nuls(msgspec.to_builtins(decoded), prefix), None):
-            raise InvalidFields([{"path": nul, "message": "Expected text without NUL"}])
+            raise InvalidFields([Fault.of(nul, "nul")])
         return decoded
     except msgspec.ValidationError as error:
-        raise InvalidFields([field_error(error, prefix)]) from None
+        raise InvalidFields([Fault.read(error, prefix)]) from None
     except (msgspec.MsgspecError, RecursionError):
         raise InvalidRequest("The body is not JSON, or nested too deeply.") from None
     except UnicodeDecodeError:
@@ -68,7 +68,7 @@ def query(request: Request[State], kind: type[T]) -> T:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidFields([field_error(error, "")]) from None
+        raise InvalidFields([Fault.read(error, "")]) from None
 
 
 def slot_id(request: Request[State]) -> str:
@@ -91,15 +91,6 @@ def job_id(request: Request[State]) -> UUID | None:
     except ValueError:
         return None
     return found if str(found) == text else None
-
-
-def field_error(error: msgspec.ValidationError, prefix: str) -> dict[str, str]:
-    """`{"path", "message"}` of msgspec's first complaint, such as `settings.prompt`."""
-    message, _, where = str(error).partition(" - at `$")
-    path = where.rstrip("`").lstrip(".")
-    missing = re.search(r"(?:unknown|missing required) field `([^`]+)`", message)
-    steps = [step for step in (prefix, path, missing and missing[1]) if step]
-    return {"path": ".".join(steps), "message": message}
 
 
 def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

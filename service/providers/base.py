@@ -10,6 +10,7 @@ import msgspec
 
 from service.config import ProviderAccount
 from service.errors import ProviderFailure
+from service.faults import Fault
 from service.pictures.prepare import Photo
 
 
@@ -89,10 +90,6 @@ class PingResult:
     def of(cls, failure: ProviderFailure) -> "PingResult":
         """The result of a provider that failed so."""
         return cls(False, failure.reason, details=failure.private)
-
-
-# Where in a plan something does not fit, such as `settings.image_size` or `templates`, and why.
-Fault = tuple[str, str]
 
 
 def takes_all(settings: msgspec.Struct, images: int) -> Iterable[Fault]:

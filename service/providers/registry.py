@@ -38,6 +38,8 @@ def plan(
         typed = msgspec.convert(settings, driver.operations[operation].settings)
     except msgspec.ValidationError as error:
         raise NotConfigured(f"The settings of this slot do not fit {operation}: {error}") from None
-    for path, message in driver.check(typed, 1 + len(templates)):
-        raise NotConfigured(f"The settings of this slot do not fit {provider}: {path}: {message}.")
+    for fault in driver.check(typed, 1 + len(templates)):
+        raise NotConfigured(
+            f"The settings of this slot do not fit {provider}: {fault.path}: {fault.message}."
+        )
     return Plan(driver, account, operation, typed, templates)

@@ -14,6 +14,7 @@ from rig import Service
 
 from service.app import PAGES
 from service.errors import family
+from service.faults import PARAMS
 from service.site import FOLDER, read_site
 
 EN, RU = (json.loads((FOLDER / "i18n" / f"{name}.json").read_text()) for name in ("en", "ru"))
@@ -143,6 +144,13 @@ def test_every_reason_has_its_sentence() -> None:
     assert {f"reason.{cls.reason}" for cls in family()} == {
         key for key in EN if key.startswith("reason.")
     }
+
+
+def test_every_code_of_a_fault_has_its_sentence_with_its_parameters() -> None:
+    for texts in (EN, RU):
+        said = {key: set(re.findall(r"\{(\w+)\}", str(text))) for key, text in texts.items()}
+        problems = {key: places for key, places in said.items() if key.startswith("problem.")}
+        assert problems == {f"problem.{code}": params for code, params in PARAMS.items()}
 
 
 def test_every_text_is_used_and_every_used_text_is_there() -> None:

@@ -297,7 +297,7 @@ def test_a_strange_body_is_refused_in_the_one_shape(
     assert told["status"] == "error"
     assert told["failure_reason"] == answer.headers["x-failure-reason"]
     if status == 422:
-        assert {"path", "message"} == set(told["errors"][0])
+        assert {"path", "code", "params", "message"} == set(told["errors"][0])
 
 
 @pytest.mark.parametrize("mime", ["application/x-www-form-urlencoded", "text/plain", ""])

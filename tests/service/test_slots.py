@@ -71,7 +71,7 @@ def paths(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 422, answer.text
     told = answer.json()
     assert told["failure_reason"] == "invalid_fields"
-    assert all(set(error) == {"path", "message"} for error in told["errors"])
+    assert all(set(error) == {"path", "code", "params", "message"} for error in told["errors"])
     return [error["path"] for error in told["errors"]]
 
 

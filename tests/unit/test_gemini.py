@@ -746,7 +746,7 @@ def test_what_a_model_does_not_take_is_found(
 ) -> None:
     typed = msgspec.convert({"prompt": "x", "model": model} | settings, Settings)
 
-    assert [at for at, _ in PROVIDER.check(typed, images)] == ([path] if path else [])
+    assert [fault.path for fault in PROVIDER.check(typed, images)] == ([path] if path else [])
 
 
 def test_every_setting_has_words_for_a_form() -> None:

@@ -16,14 +16,14 @@ SERVICE = ROOT / "service"
 # From the ground up. A package knows those of the steps before its own, never one beside it; a file
 # knows those before it in its row. A row without a name are files of `service` itself.
 STEPS: tuple[dict[str, str], ...] = (
-    {"": "config errors threads crypto throttle counters logs site"},
+    {"": "faults config errors threads crypto throttle counters logs site"},
     {
         "pictures": "inspect prepare qr sample_photo",
         "storage": "secret_file accounts schema media database",
     },
     {
-        "queries": "audit breakers ended_sessions gallery media paces settings shares slots jobs cleanup"
-        " installation journal stats templates throttles workers",
+        "queries": "audit breakers ended_sessions gallery media paces settings shares slots jobs"
+        " cleanup installation journal stats templates throttles workers",
         "providers": "base http download attempts gemini openai turbotext registry",
         "providers/gemini": "refusals settings files driver",
         "providers/openai": "settings driver",

@@ -18,6 +18,7 @@ from rig import ROOT
 from service.app import ROUTES
 from service.config import load
 from service.errors import PhotoslotError, TryLater, family
+from service.faults import PARAMS
 
 DOCUMENT = ROOT / "spec" / "openapi.yaml"
 URI = "urn:openapi"
@@ -169,6 +170,12 @@ def test_the_document_has_every_reason_and_no_other() -> None:
 
     assert len(reasons) == len(set(reasons))
     assert set(reasons) == set(SENT)
+
+
+def test_the_document_has_every_code_of_a_fault_and_no_other() -> None:
+    codes = document()["components"]["schemas"]["FaultCode"]["enum"]
+
+    assert codes == sorted(PARAMS)
 
 
 def test_every_reason_stands_under_its_status() -> None:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.providers.base import Fault, tokens
+from service.faults import Fault
+from service.providers.base import tokens
 
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 MAX_PROMPT = 16_000
@@ -125,17 +126,20 @@ def check(settings: msgspec.Struct, images: int) -> Iterator[Fault]:
     name = settings.model
     if name in RETIRED:
         day, instead = RETIRED[name]
-        yield "settings.model", f"{name} was shut down on {day}; use {instead}"
+        yield Fault.of("settings.model", "model_replaced", model=name, day=day, instead=instead)
     model = MODELS.get(name)
     if model is None:
         return
     ratio, size = settings.aspect_ratio, settings.image_size
     if ratio and ratio not in model.ratios:
-        yield "settings.aspect_ratio", f"{name} takes {', '.join(model.ratios)}"
-    if size and size not in model.sizes:
-        yield "settings.image_size", f"{name} takes {', '.join(model.sizes) or 'no image size'}"
+        yield Fault.of("settings.aspect_ratio", "model_takes", model=name, values=model.ratios)
+    if size and not model.sizes:
+        message = f"{name} takes no image size"
+        yield Fault.of("settings.image_size", "model_takes_none", model=name, message=message)
+    elif size and size not in model.sizes:
+        yield Fault.of("settings.image_size", "model_takes", model=name, values=model.sizes)
     if images > model.images:
-        yield "templates", f"{name} takes {model.images} images, the photo among them"
+        yield Fault.of("templates", "model_images", model=name, maximum=model.images)
 
 
 def model_of(settings: msgspec.Struct) -> str:

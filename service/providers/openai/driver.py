@@ -23,8 +23,8 @@ from service.errors import (
     ProviderQuota,
     ProviderUnavailable,
 )
+from service.faults import Fault
 from service.providers.base import (
-    Fault,
     Operation,
     Order,
     Picture,
@@ -260,7 +260,7 @@ def _model_name(settings: msgspec.Struct) -> str:
 def _check(settings: msgspec.Struct, images: int) -> Iterable[Fault]:
     """Fewer images than OpenAI's 16 fit into a plan, so their number is never too large."""
     assert isinstance(settings, Settings)
-    return [(f"settings.{name}", why) for name, why in faults(settings, date.today()).items()]
+    return faults(settings, date.today())
 
 
 PROVIDER = Provider(

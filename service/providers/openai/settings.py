@@ -5,12 +5,14 @@ unless a comment names another source.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
+
+from service.faults import Fault
 
 # The fastest of the models that stay: 8 to 12 s for 1024x1024 (a reseller's measurement of November
 # 2026), where sunburst can take a minute or more. Medium quality and JPEG keep it that quick.
@@ -18,6 +20,7 @@ DEFAULT_MODEL = "gpt-image-2.6-flare"
 # 32,000 characters, with room for what the prompt says of the images.
 MAX_PROMPT = 31_000
 STANDARD_SIZES = ("1024x1024", "1536x1024", "1024x1536")
+SIDE_STEP = 16
 SNAPSHOT = re.compile(r"-\d{4}-\d\d-\d\d$")
 
 
@@ -137,26 +140,23 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = None
 
 
-def faults(settings: Settings, today: date) -> Mapping[str, str]:
-    """What a model does not take on that day: the reason by the name of the setting."""
-    model = model_of(settings.model)
-    found: dict[str, str] = {}
+def faults(settings: Settings, today: date) -> Iterator[Fault]:
+    """What a model does not take on that day."""
+    name, model = settings.model, model_of(settings.model)
     if model.shutdown and model.shutdown <= today:
-        found["model"] = f"{settings.model} was shut down on {model.shutdown}"
-    if wrong := _wrong_size(settings.size, model):
-        found["size"] = f"{wrong} for {settings.model}"
+        yield Fault.of("settings.model", "model_shut_down", model=name, day=model.shutdown)
+    yield from _wrong_size(settings.size, name, model)
     if settings.quality in ("xhigh", "max") and not model.fine:
-        found["quality"] = f"{settings.model} takes low, medium and high"
+        message = f"{name} takes low, medium and high"
+        yield _taken("quality", name, ("low", "medium", "high"), message)
     if settings.complexity and not model.complexity:
-        found["complexity"] = f"{settings.model} has no complexity"
+        yield _taken("complexity", name, (), f"{name} has no complexity")
     if settings.input_fidelity and settings.input_fidelity not in model.fidelities:
-        taken = " and ".join(model.fidelities) or "none"
-        found["input_fidelity"] = f"{settings.model} takes {taken}"
+        yield _taken("input_fidelity", name, model.fidelities)
     if settings.background == "transparent" and settings.output_format == "jpeg":
-        found["background"] = "A JPEG cannot be transparent; take png or webp"
+        yield Fault.of("settings.background", "jpeg_transparent")
     if settings.output_compression is not None and settings.output_format == "png":
-        found["output_compression"] = "PNG has no compression to set; take jpeg or webp"
-    return found
+        yield Fault.of("settings.output_compression", "png_compressed")
 
 
 def model_of(name: str) -> Model:
@@ -164,14 +164,26 @@ def model_of(name: str) -> Model:
     return MODELS.get(SNAPSHOT.sub("", name), UNKNOWN)
 
 
-def _wrong_size(size: str, model: Model) -> str | None:
+def _taken(setting: str, name: str, values: tuple[str, ...], message: str | None = None) -> Fault:
+    path = f"settings.{setting}"
+    if not values:
+        return Fault.of(path, "model_takes_none", model=name, message=message)
+    return Fault.of(path, "model_takes", model=name, values=values, message=message)
+
+
+def _wrong_size(size: str, name: str, model: Model) -> Iterator[Fault]:
     if size in ("auto", *STANDARD_SIZES):
-        return None
+        return
+    path = "settings.size"
     if not model.any_size:
-        return f"Expected auto, {', '.join(STANDARD_SIZES)}"
+        known = ("auto", *STANDARD_SIZES)
+        message = f"Expected {', '.join(known)} for {name}"
+        yield Fault.of(path, "model_takes", model=name, values=known, message=message)
+        return
     short, long = sorted(int(side) for side in size.split("x"))
-    if short % 16 or long % 16:
-        return "Expected sides divisible by 16"
-    if long > 3 * short:
-        return "Expected a shape from 1:3 to 3:1"
-    return "Expected at most 3840x2160" if long > 3840 or short > 2160 else None
+    if short % SIDE_STEP or long % SIDE_STEP:
+        yield Fault.of(path, "size_step", model=name, step=SIDE_STEP)
+    elif long > 3 * short:
+        yield Fault.of(path, "size_shape", model=name)
+    elif long > 3840 or short > 2160:
+        yield Fault.of(path, "size_too_large", model=name, maximum="3840x2160")

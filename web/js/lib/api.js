@@ -1,6 +1,7 @@
 import * as connection from "./connection.js";
 
-/** A refusal in the service's one shape. `errors` are `{path, message}` of fields that do not fit. */
+/** A refusal in the service's one shape. `errors` are `{path, code, params, message}` of fields
+ * that do not fit. */
 export class ApiError extends Error {
   constructor(status, body, retryAfter) {
     super(body.details ?? `HTTP ${status}`);

@@ -1,35 +1,14 @@
 import { has, t } from "./i18n.js";
 
-const KNOWN = [
-  [/^Expected `(?:int|float)` >= (?<value>[\d.]+)/, "problem.at_least"],
-  [/^Expected `(?:int|float)` <= (?<value>[\d.]+)/, "problem.at_most"],
-  [/^Expected `str` of length >= (?<value>\d+)/, "problem.longer"],
-  [/^Expected `str` of length <= (?<value>\d+)/, "problem.shorter"],
-  [/^Expected `str` matching/, "problem.form"],
-  [/^Expected `(?:int|float)/, "problem.number"],
-  [/^Expected 0 \(untouched\) or 256 to 8192/, "problem.side"],
-  [/^Object missing required field/, "problem.missing"],
-  [/^There is no such template/, "problem.template"],
-  [/^A template with the role (?<role>\w+) is required/, "problem.role"],
-  [/^Expected at most (?<value>\d+) templates/, "problem.templates"],
-  [/^(?<model>\S+) was shut down on (?<day>[\d-]+)/, "problem.model_gone"],
-  [/^(?<model>\S+) (?:has no|takes none?)\b/, "problem.not_taken"],
-  [/^(?<model>\S+) takes (?<value>\d+) images/, "problem.images"],
-  [/^(?<model>\S+) takes (?<values>.+)/, "problem.takes"],
-  [/^Expected (?<values>auto, .+) for (?<model>\S+)/, "problem.takes"],
-  [/^Expected (?:sides|a shape|at most \d+x)/, "problem.size"],
-  [/^A JPEG cannot be transparent/, "problem.transparent"],
-];
-
-/** Puts each of the API's `{path, message}` at its field, in the reader's words where we have them; gives
+/** Puts each of the API's `{path, code, params, message}` at its field, in the reader's words; gives
  * those that have no field here. */
 export function showProblems(form, errors) {
   clearProblems(form);
   const [homeless, shown] = [[], []];
   for (const error of errors) {
     const control = find(form, error.path);
-    if (control) shown.push(showProblem(control, words(error.message)));
-    else homeless.push(`${error.path}: ${words(error.message)}`);
+    if (control) shown.push(showProblem(control, words(error)));
+    else homeless.push(`${error.path}: ${words(error)}`);
   }
   const [first] = shown;
   first?.closest("details")?.setAttribute("open", "");
@@ -71,15 +50,17 @@ function tell(control, text) {
   if (box) box.textContent = text;
 }
 
-function words(message) {
-  for (const [pattern, key] of KNOWN) {
-    const found = pattern.exec(message);
-    if (found) return t(key, named(found.groups));
-  }
-  return message;
+/** A service that is newer than this page may know more codes. */
+function words({ code, params, message }) {
+  const key = `problem.${code}`;
+  return has(key) ? t(key, spelt(params)) : message;
 }
 
-function named(values = {}) {
-  const role = `role.${values.role}`;
-  return has(role) ? { ...values, role: t(role) } : values;
+function spelt(params) {
+  return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, inWords(name, value)]));
+}
+
+function inWords(name, value) {
+  if (Array.isArray(value)) return value.join(", ");
+  return has(`${name}.${value}`) ? t(`${name}.${value}`) : value;
 }
