@@ -169,7 +169,7 @@ def _occupant(lock: IO[str]) -> str:
     return (
         f"bin/dev is already running here: pid {occupant['pid']}, {occupant['address']}. "
         f"Stop it with Ctrl-C in its terminal or `kill {occupant['pid']}`; "
-        "a second house needs its own DEV_HOME and PORT."
+        "a second service needs its own DEV_HOME and PORT."
     )
 
 

@@ -4,14 +4,18 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from browser import CONTENT, Held, Person, barriers, let_it_work
 from conftest import MakePerson
 from playwright.sync_api import Error, Route, expect
 from rig import Service
 
+from service.admin.settings import SettingsChange
+from service.admin.slot_fields import SlotChange
 from service.app import PAGES
 from service.errors import family
 from service.faults import PARAMS
@@ -33,6 +37,9 @@ PROMISES = {
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://(?!www\.w3)"
 )
+SERVICE = re.compile(r"service|\bдом(а|у|ом|е)?\b", re.I)
+# The rule of a field of a form, as `size_limit_mb: { type: "integer", minimum: 1, maximum: 2048 }`.
+RULE = re.compile(r"(\w+)(?:: | = )(\{ type: [^}]+\})")
 
 
 def pages() -> list[str]:
@@ -83,7 +90,7 @@ def test_another_content_is_another_version(tmp_path: Path) -> None:
         "js/lib/a.js": 'export * from "./b.js";',
         "js/lib/b.js": "",
         "icons/a.svg": "<svg/>",
-        "css/house.css": '@import "a.css";\np {}\n',
+        "css/main.css": '@import "a.css";\np {}\n',
         "css/a.css": "a {}\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +104,7 @@ def test_another_content_is_another_version(tmp_path: Path) -> None:
     assert f'src="/static/{first.version}/icons/a.svg"' in text
     assert re.findall(r"modulepreload.*?(js/[\w/.]+)", text) == ["js/lib/a.js", "js/lib/b.js"]
     assert gzip.decompress(first.assets["icons/a.svg"].gzipped) == b"<svg/>"
-    assert first.assets["css/house.css"].data == b"a {}\np {}\n"
+    assert first.assets["css/main.css"].data == b"a {}\np {}\n"
 
 
 def test_a_refusal_is_a_page_for_a_browser_and_json_for_everybody_else(service: Service) -> None:
@@ -126,6 +133,14 @@ def test_the_dictionaries_have_the_same_keys() -> None:
     assert set(EN) == set(RU)
     for key, text in EN.items():
         assert isinstance(text, str) == isinstance(RU[key], str), key
+
+
+def test_nobody_reads_service_on_a_page() -> None:
+    """It is the service that is meant, or the studio."""
+    texts = {path: path.read_text() for path in FOLDER.rglob("*.*") if path.suffix != ".png"}
+
+    assert len(texts) > 100
+    assert {path for path, text in texts.items() if SERVICE.search(text)} == set()
 
 
 def test_a_text_that_counts_has_every_plural_form() -> None:
@@ -163,6 +178,34 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
 
     assert {key for pair in asked for key in pair if key} <= set(EN)
     assert {key for key in set(EN) - named if not key.startswith(tuple(open_keys))} == set()
+
+
+def rules(script: str) -> dict[str, dict[str, Any]]:
+    """The rules that the form of a script has for its fields."""
+    found = RULE.findall((FOLDER / "js" / script).read_text())
+    quoted = {name: re.sub(r"(\w+):", r'"\1":', rule).replace("_", "") for name, rule in found}
+    return {name: json.loads(rule) for name, rule in quoted.items()}
+
+
+def rule_of(property_: dict[str, Any]) -> dict[str, Any]:
+    """The rule of a property of a JSON Schema, as the forms have it."""
+    options = property_.get("anyOf", [property_])
+    main = next(option for option in options if option["type"] != "null")
+    known = {key: main[key] for key in ("type", "minimum", "maximum") if key in main}
+    return known | ({"isNullable": True} if {"type": "null"} in options else {})
+
+
+def test_the_forms_have_the_ranges_of_the_api() -> None:
+    slot, settings = (
+        msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+        for kind in (SlotChange, SettingsChange)
+    )
+    settings["AT_ONCE"] = settings["provider_max_in_flight"]["additionalProperties"]
+
+    for script, properties in (("slot/form.js", slot), ("settings/form.js", settings)):
+        found = rules(script)
+        assert len(found) > 2
+        assert found == {name: rule_of(properties[name]) for name in found}
 
 
 def test_the_audit_can_be_filtered_by_everything_it_has_a_word_for() -> None:

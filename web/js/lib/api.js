@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The house could not be reached at all. */
+/** The service could not be reached at all. */
 export class OfflineError extends Error {}
 
 let isTyping = () => false;

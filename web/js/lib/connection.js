@@ -35,7 +35,7 @@ let probe;
 
 export const isHere = () => here;
 
-/** Calls back with true when the house can be reached again, with false when it no longer can. */
+/** Calls back with true when the service can be reached again, with false when it no longer can. */
 export function onChange(listener) {
   events.addEventListener("change", () => listener(here));
 }

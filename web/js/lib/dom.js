@@ -37,6 +37,9 @@ export function nameButton(button, text) {
   button.title = text;
 }
 
+/** A name with its value, for a `<dl>`. */
+export const pair = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
+
 export function icon(name) {
   return el("span", { class: "icon", "data-icon": name, "aria-hidden": "true" });
 }

@@ -1,5 +1,5 @@
 import { ApiError, get, signInAgain } from "../lib/api.js";
-import { byId, el } from "../lib/dom.js";
+import { byId, pair } from "../lib/dom.js";
 import { bytes, dollars, number } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { readyForAdmin } from "../lib/page.js";
@@ -68,9 +68,7 @@ function photo({ source_mime: mime, source_bytes: size, source_width: width, sou
   return [mime, width && `${width} × ${height}`, size && bytes(size)].filter(Boolean).join(", ") || "–";
 }
 
-function pairs(entries) {
-  return entries.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
-}
+const pairs = (entries) => entries.map(([name, value]) => pair(name, value));
 
 function fail(error) {
   byId("story").hidden = true;

@@ -36,7 +36,7 @@ function complain(text, field) {
   if (text) field.select();
 }
 
-/** Only a path of this house: `//host` and `/\host` lead elsewhere. */
+/** Only a path of this site: `//host` and `/\host` lead elsewhere. */
 function isOurs(path) {
   return path !== null && new URL(path, location.origin).origin === location.origin;
 }

@@ -3,10 +3,11 @@ import { byId } from "../lib/dom.js";
 import { readyForAdmin } from "../lib/page.js";
 import { poll, retried } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
+import { showChanges } from "../settings/changes.js";
 import { SettingsEditor } from "../settings/editor.js";
 import { SettingsForm } from "../settings/form.js";
-import { showChanges, showStorage } from "../settings/house.js";
 import { missModels, showModels } from "../settings/standing.js";
+import { showStorage } from "../settings/storage.js";
 
 const SECONDS = 10;
 

@@ -15,9 +15,9 @@ export function showPlan(checks) {
   for (const check of checks) rows.set(keyOf(check), rowOf(check));
   const of = (isSlot) =>
     checks.filter((check) => (check.check === "slot") === isSlot).map((check) => rows.get(keyOf(check)));
-  byId("house").replaceChildren(...of(false));
+  byId("service").replaceChildren(...of(false));
   byId("slots").replaceChildren(...of(true));
-  byId("house").hidden = false;
+  byId("service").hidden = false;
   byId("slots").hidden = of(true).length === 0;
 }
 

@@ -8,7 +8,7 @@ import { toast } from "../lib/toast.js";
 import { same } from "../parts/diff.js";
 import { hideConflict, showConflict, wire } from "../parts/editing.js";
 
-/** Saves the settings of the house, after a question where every camera would notice. */
+/** Saves the settings of the service, after a question where every camera would notice. */
 export class SettingsEditor {
   #form;
   #saved;

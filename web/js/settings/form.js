@@ -3,7 +3,7 @@ import { t } from "../lib/i18n.js";
 import { nameOf } from "../parts/outcome.js";
 import { makeField, setValue, valueOf } from "../parts/control.js";
 
-const HOUSE = {
+const GENERAL = {
   sync_response_seconds: { type: "integer", minimum: 10, maximum: 60 },
   result_ttl_hours: { type: "integer", minimum: 1, maximum: 8760 },
 };
@@ -12,17 +12,17 @@ const PASSWORD = "ingest_password";
 // 32 of them, so that each is as likely; none is taken for another.
 const ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
 
-/** The form of the house's settings. Secrets go in and are never shown: what is empty stays as it is. */
+/** The form of the service's settings. Secrets go in and are never shown: what is empty stays as it is. */
 export class SettingsForm {
   node = byId("settings");
 
   constructor({ provider_max_in_flight: limits, provider_keys: keys }) {
-    const house = Object.entries(HOUSE).map(([name, rule]) => field(name, rule));
+    const general = Object.entries(GENERAL).map(([name, rule]) => field(name, rule));
     const atOnce = Object.keys(limits).map((name) => {
       const label = t("settings.at_once", { provider: nameOf("provider", name) });
       return makeField(`provider_max_in_flight.${name}`, AT_ONCE, null, { label, help: t("settings.at_once_help") });
     });
-    byId("house").replaceChildren(...house, ...atOnce);
+    byId("general").replaceChildren(...general, ...atOnce);
     byId("password").replaceChildren(secret(PASSWORD, t("settings.ingest_password"), t("settings.ingest_password_help")));
     byId("keys").replaceChildren(...Object.keys(keys).map(keyField));
     byId("generate").addEventListener("click", () => this.#generate());
@@ -37,7 +37,7 @@ export class SettingsForm {
 
   /** Everything but the secrets. */
   fill(settings) {
-    for (const name of Object.keys(HOUSE)) setValue(this.#control(name), settings[name]);
+    for (const name of Object.keys(GENERAL)) setValue(this.#control(name), settings[name]);
     for (const [name, value] of Object.entries(settings.provider_max_in_flight)) {
       setValue(this.#control(`provider_max_in_flight.${name}`), value);
     }
@@ -45,12 +45,12 @@ export class SettingsForm {
 
   /** What the API takes. */
   read() {
-    const house = Object.keys(HOUSE).map((name) => [name, valueOf(this.#control(name))]);
+    const general = Object.keys(GENERAL).map((name) => [name, valueOf(this.#control(name))]);
     const limits = this.#named("provider_max_in_flight.").map((one) => [last(one.name), valueOf(one)]);
     const keys = Object.fromEntries(this.#keys());
     const password = this.#control(PASSWORD).value;
     return {
-      ...Object.fromEntries(house),
+      ...Object.fromEntries(general),
       provider_max_in_flight: Object.fromEntries(limits),
       ...(password && { [PASSWORD]: password }),
       ...(Object.keys(keys).length && { provider_keys: keys }),
@@ -59,8 +59,8 @@ export class SettingsForm {
 
   /** What the API tells, as `read` would give it if nobody had touched the form. */
   normal(settings) {
-    const house = Object.keys(HOUSE).map((name) => [name, settings[name]]);
-    return { ...Object.fromEntries(house), provider_max_in_flight: settings.provider_max_in_flight };
+    const general = Object.keys(GENERAL).map((name) => [name, settings[name]]);
+    return { ...Object.fromEntries(general), provider_max_in_flight: settings.provider_max_in_flight };
   }
 
   /** Where each provider's key is from; one that was set here can be given up. */

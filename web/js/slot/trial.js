@@ -1,5 +1,5 @@
 import { ApiError, get } from "../lib/api.js";
-import { el, part } from "../lib/dom.js";
+import { pair, part } from "../lib/dom.js";
 import { seconds } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { retried } from "../lib/poll.js";
@@ -37,7 +37,7 @@ export class Trial {
     this.#open();
   }
 
-  /** Photos are taken once the house's window is known. */
+  /** Photos are taken once the service's window is known. */
   async #open() {
     this.#window = (await retried(() => get("/api/settings"))).sync_response_seconds;
     takeFiles(this.#box, ([photo]) => this.#run(photo));
@@ -138,5 +138,5 @@ export class Trial {
 }
 
 function stage(name, ms) {
-  return el("div", {}, el("dt", {}, t(`slot.stage.${name}`)), el("dd", {}, seconds(ms)));
+  return pair(t(`slot.stage.${name}`), seconds(ms));
 }

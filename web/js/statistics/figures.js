@@ -1,4 +1,4 @@
-import { byId, el } from "../lib/dom.js";
+import { byId, el, pair } from "../lib/dom.js";
 import { bytes, dollars, number, percent, seconds } from "../lib/figures.js";
 import { formatter, t } from "../lib/i18n.js";
 import { explainReason } from "../lib/refusals.js";
@@ -19,7 +19,7 @@ export function showFigures(stats, slots) {
     ["job.cost", dollars(stats.cost_usd)],
     ["statistics.storage", bytes(size)],
   ];
-  byId("figures").replaceChildren(...told.map(([key, value]) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value))));
+  byId("figures").replaceChildren(...told.map(([key, value]) => pair(t(key), value)));
   byId("figures").setAttribute("aria-busy", "false");
 }
 

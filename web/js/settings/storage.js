@@ -1,11 +1,9 @@
 import { get, post } from "../lib/api.js";
 import { confirmed } from "../lib/confirm.js";
-import { byId, el } from "../lib/dom.js";
+import { byId, pair } from "../lib/dom.js";
 import { bytes, number } from "../lib/figures.js";
 import { t } from "../lib/i18n.js";
 import { explain } from "../lib/refusals.js";
-import { dateTime } from "../lib/time.js";
-import { nameOf } from "../parts/outcome.js";
 
 const WINDOW_SECONDS = 300;
 
@@ -15,11 +13,6 @@ export async function showStorage() {
   const { storage } = await get(`/api/stats?window=${WINDOW_SECONDS}`);
   const told = storage.map(({ kind, files, bytes: size }) => pair(t(`storage.${kind}`), t("settings.files", { count: files, files: number(files), size: bytes(size) })));
   byId("storage").replaceChildren(...(told.length ? told : [pair(t("storage.result"), "–")]));
-}
-
-export function showChanges(changes) {
-  const told = Object.entries(changes).map(([name, { updated_at: at, updated_by: by }]) => pair(t(`settings.${name}`), `${nameOf("author", by)}, ${dateTime(at)}`));
-  byId("changes").replaceChildren(...told);
 }
 
 async function cleanUp() {
@@ -36,5 +29,3 @@ async function cleanUp() {
     byId("cleanup").disabled = false;
   }
 }
-
-const pair = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
