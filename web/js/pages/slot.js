@@ -3,7 +3,7 @@ import { byId } from "../lib/dom.js";
 import { nameTab, readyForAdmin } from "../lib/page.js";
 import { retried, settled } from "../lib/poll.js";
 import { showTrouble } from "../lib/refusals.js";
-import { Editor } from "../slot/editor.js";
+import { SlotEditor } from "../slot/editor.js";
 import { SlotForm } from "../slot/form.js";
 
 const id = decodeURIComponent(location.pathname.split("/")[2]);
@@ -21,7 +21,7 @@ function load() {
 function show(slot, { providers }) {
   byId("trouble").hidden = true;
   const form = new SlotForm(providers);
-  const editor = new Editor(form, slot, async (saved) => {
+  const editor = new SlotEditor(form, slot, async (saved) => {
     showName(saved);
     (await history).refresh();
   });

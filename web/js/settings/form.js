@@ -63,6 +63,12 @@ export class SettingsForm {
     return { ...Object.fromEntries(general), provider_max_in_flight: settings.provider_max_in_flight };
   }
 
+  /** What was typed has been saved. */
+  accept(settings, change) {
+    this.forget(change);
+    this.showKeys(settings);
+  }
+
   /** Where each provider's key is from; one that was set here can be given up. */
   showKeys({ provider_keys: sources }) {
     for (const [name, source] of Object.entries(sources)) {

@@ -54,8 +54,8 @@ export class SlotForm {
     };
   }
 
-  /** It has been saved and is not shown again. */
-  forgetPassword() {
+  /** What was typed has been saved; the password is not shown again. */
+  accept() {
     this.#control(PASSWORD).value = "";
   }
 
