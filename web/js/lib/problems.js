@@ -7,7 +7,7 @@ export function showProblems(form, errors) {
   const [homeless, shown] = [[], []];
   for (const error of errors) {
     const control = find(form, error.path);
-    if (control) shown.push(showProblem(control, words(error)));
+    if (control) shown.push(showProblem(control, words(error, control)));
     else homeless.push(`${error.path}: ${words(error)}`);
   }
   const [first] = shown;
@@ -51,16 +51,20 @@ function tell(control, text) {
 }
 
 /** A service that is newer than this page may know more codes. */
-function words({ code, params, message }) {
+function words({ code, params, message }, control) {
   const key = `problem.${code}`;
-  return has(key) ? t(key, spelt(params)) : message;
+  if (!has(key)) return message;
+  const spelt = Object.entries(params).map(([name, value]) => [name, inWords(name, value, control)]);
+  return t(key, Object.fromEntries(spelt));
 }
 
-function spelt(params) {
-  return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, inWords(name, value)]));
-}
-
-function inWords(name, value) {
-  if (Array.isArray(value)) return value.join(", ");
+/** Roles and providers by their names, values as the control offers them. */
+function inWords(name, value, control) {
+  if (Array.isArray(value)) return value.map((one) => offered(one, control)).join(", ");
   return has(`${name}.${value}`) ? t(`${name}.${value}`) : value;
+}
+
+function offered(value, control) {
+  const option = [...(control?.options ?? [])].find((one) => one.value === value);
+  return option?.textContent ?? value;
 }
