@@ -274,6 +274,37 @@ def test_a_wrong_value_is_told_at_its_field_in_the_readers_language(
     expect(page.locator("#state")).to_contain_text("2")
 
 
+def test_what_a_model_takes_is_told_as_the_form_offers_it(make_person: MakePerson) -> None:
+    person = make_person("ru").sign_in()
+    person.expect_refusal(422)
+    page = open_slot(person)
+    page.locator("[name=provider]").select_option("openai")
+    page.locator("[name='settings.model']").fill("gpt-image-2")
+    plan(page).get_by_text("Другие настройки").click()
+    page.locator("[name='settings.quality']").select_option("xhigh")
+
+    page.locator("#save").click()
+
+    told = plan(page).locator(".problem:visible")
+    expect(told).to_have_text("gpt-image-2 берёт: низкое, среднее, высокое.")
+
+
+def test_a_fault_that_a_page_has_no_words_for_is_told_in_the_services(
+    admin_browser: Person,
+) -> None:
+    """As while an upgrade is under way: the page is older than what answers."""
+    admin_browser.expect_refusal(422)
+    fault = {"path": "name", "code": "tired", "params": {"hours": 9}, "message": "Expected a rest"}
+    refusal = {"failure_reason": "invalid_fields", "details": "", "errors": [fault]}
+    page = open_slot(admin_browser)
+    page.route("**/api/slots/*", lambda route: route.fulfill(status=422, json=refusal))
+    page.locator("[name=name]").fill("Night shift")
+
+    page.locator("#save").click()
+
+    expect(page.locator("#limits .problem:visible")).to_have_text("Expected a rest")
+
+
 def test_what_is_typed_survives_leaving_and_the_password_is_kept_nowhere(
     admin_browser: Person, camera: Camera
 ) -> None:
