@@ -41,7 +41,7 @@ SENTENCES = {
 
 # What the types tell: msgspec has sentences only. The first that matches decides; a named group is
 # a parameter, but `field` is the last step of the path.
-READ = tuple(
+PATTERNS = tuple(
     (code, re.compile(pattern, re.DOTALL))
     for code, pattern in (
         ("missing", r"Object missing required field `(?P<field>.+)`"),
@@ -66,7 +66,7 @@ READ = tuple(
 PARAMS = {
     code: {name for _, name, _, _ in Formatter().parse(sentence) if name}
     for code, sentence in SENTENCES.items()
-} | {code: set(pattern.groupindex) - {"field"} for code, pattern in READ}
+} | {code: set(pattern.groupindex) - {"field"} for code, pattern in PATTERNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Fault:
         """msgspec's first complaint about what stands at `prefix`."""
         message, _, where = str(error).partition(" - at `$")
         code, found = next(
-            (code, match) for code, pattern in READ if (match := pattern.fullmatch(message))
+            (code, match) for code, pattern in PATTERNS if (match := pattern.fullmatch(message))
         )
         params: dict[str, Any] = found.groupdict()
         field = params.pop("field", None)

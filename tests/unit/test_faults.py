@@ -15,7 +15,7 @@ from service.admin.journal import AuditQuery, JournalQuery
 from service.admin.settings import SettingsChange
 from service.admin.slot_fields import SlotChange, TestChange
 from service.admin.statistics import StatsQuery
-from service.faults import PARAMS, READ, SENTENCES, Fault
+from service.faults import PARAMS, PATTERNS, SENTENCES, Fault
 from service.guests.gallery import GalleryQuery, NewShare
 
 
@@ -89,7 +89,7 @@ def test_what_a_type_does_not_take_has_a_code(
 
 
 def test_every_code_of_a_type_has_its_case() -> None:
-    assert {code for _, _, code, _ in CASES} | {"invalid"} == {code for code, _ in READ}
+    assert {code for _, _, code, _ in CASES} | {"invalid"} == {code for code, _ in PATTERNS}
 
 
 def test_a_sentence_that_nobody_knows_is_a_fault_too() -> None:
@@ -130,7 +130,7 @@ def test_a_fault_of_ours_is_raised_with_its_code_and_its_parameters() -> None:
 
 
 def test_a_code_has_one_source() -> None:
-    codes = [*SENTENCES, *(code for code, _ in READ)]
+    codes = [*SENTENCES, *(code for code, _ in PATTERNS)]
 
     assert len(codes) == len(set(codes)) == len(PARAMS)
 

@@ -10,9 +10,9 @@ import { hideConflict, showConflict } from "./conflict.js";
 /** A form that is saved as a whole, on its button and on Ctrl+S, once at a time. What is not saved is not
  * left unasked, nor for the sign-in, nor lost to another admin who was faster.
  *
- * Who extends it tells whether it `isChanged()`, what to send (`change()`), the `sides(theirs)` of a
- * conflict, and the words for what is shown (`standing()`) and for what has been saved (`thanks()`). It may ask whether a
- * change `isMeant(change)`, and `keep(typed)` after a conflict. `onSaved` gets what is saved now. */
+ * A subclass tells whether the form `isChanged()`, what to send (`change()`), the `sides(theirs)` of a conflict, the
+ * `stateText()` of what is saved and the `savedText()` after a save. It may ask whether a change `isMeant(change)` and
+ * `keep(typed)` after a conflict. `onSaved` gets what is saved now. */
 export class FormEditor {
   form;
   saved;
@@ -46,7 +46,7 @@ export class FormEditor {
   changed() {
     const isChanged = this.isChanged();
     byId("save").disabled = byId("discard").disabled = this.#isSaving || !isChanged;
-    byId("state").textContent = isChanged ? t("slot.unsaved") : this.standing();
+    byId("state").textContent = isChanged ? t("slot.unsaved") : this.stateText();
     return isChanged;
   }
 
@@ -128,7 +128,7 @@ export class FormEditor {
     this.form.accept(saved, change);
     this.#settle();
     this.onSaved(saved);
-    toast(this.thanks());
+    toast(this.savedText());
   }
 
   #settle() {

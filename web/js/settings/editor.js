@@ -40,11 +40,11 @@ export class SettingsEditor extends FormEditor {
     this.form.fill(typed);
   }
 
-  standing() {
+  stateText() {
     return "";
   }
 
-  thanks() {
+  savedText() {
     return t("settings.saved");
   }
 }

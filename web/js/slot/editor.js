@@ -40,11 +40,11 @@ export class SlotEditor extends FormEditor {
     return { text: t("slot.conflict.text", { who, version }), saved: this.form.normal(theirs), typed: this.change() };
   }
 
-  standing() {
+  stateText() {
     return t("slot.version", { version: this.saved.version });
   }
 
-  thanks() {
+  savedText() {
     return t("slot.saved", { version: this.saved.version });
   }
 }
