@@ -13,10 +13,11 @@ from rig import ROOT
 from service import providers
 from service.admin.journal import AuditQuery, JournalQuery
 from service.admin.settings import SettingsChange
+from service.admin.shares import NewShare
 from service.admin.slot_fields import SlotChange, TestChange
 from service.admin.statistics import StatsQuery
 from service.faults import PARAMS, PATTERNS, SENTENCES, Fault
-from service.guests.gallery import GalleryQuery, NewShare
+from service.guests.gallery import GalleryQuery
 
 
 class Kind(msgspec.Struct, forbid_unknown_fields=True):
