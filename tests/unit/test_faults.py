@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from rig import ROOT
 
-from service import providers
 from service.admin.journal import AuditQuery, JournalQuery
 from service.admin.settings import SettingsChange
 from service.admin.shares import NewShare
@@ -18,6 +17,7 @@ from service.admin.slot_fields import SlotChange, TestChange
 from service.admin.statistics import StatsQuery
 from service.faults import PARAMS, PATTERNS, SENTENCES, Fault
 from service.guests.gallery import GalleryQuery
+from service.providers.registry import REGISTRY
 
 
 class Kind(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,7 +66,7 @@ ASKED = [SlotChange, TestChange, SettingsChange, NewShare]
 QUERIES = [AuditQuery, GalleryQuery, JournalQuery, StatsQuery]
 SETTINGS = {
     operation.settings
-    for provider in providers.REGISTRY.values()
+    for provider in REGISTRY.values()
     for operation in provider.operations.values()
 }
 
