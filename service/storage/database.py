@@ -74,7 +74,8 @@ class Statement:
 
 
 def load_statements(folder: Path = SQL_FOLDER) -> dict[str, Statement]:
-    """Every statement under `folder` by name; raises `ValueError` for a name used twice."""
+    """Every statement of the files in `folder` itself, by name; raises `ValueError` for a name used
+    twice."""
     statements: dict[str, Statement] = {}
     for path in sorted(folder.glob("*.sql")):
         for name, body in _STATEMENT.findall(path.read_text()):
