@@ -71,7 +71,7 @@ def main() -> int:
 
 
 async def run_until_told(home: DevHome, settings: Settings) -> int:
-    """The house's life between its start and a signal."""
+    """Everything between the start and a signal."""
     life = asyncio.create_task(run(home, settings))
     told = False
 
@@ -99,12 +99,12 @@ async def run_until_told(home: DevHome, settings: Settings) -> int:
 
 async def run(home: DevHome, settings: Settings) -> None:
     """Start everything, introduce it, and wait; whatever ends this stops everything again."""
-    async with AsyncExitStack() as house:
-        database_url = await house.enter_async_context(database(home))
+    async with AsyncExitStack() as stack:
+        database_url = await stack.enter_async_context(database(home))
         for version in await asyncio.to_thread(migrate.migrate, database_url):
             say(f"migrated the database to {version}")
-        sandbox = await house.enter_async_context(start_sandbox(home, settings))
-        service = await house.enter_async_context(start_service(home, settings, database_url))
+        sandbox = await stack.enter_async_context(start_sandbox(home, settings))
+        service = await stack.enter_async_context(start_service(home, settings, database_url))
         watching = asyncio.create_task(follow(service.log, say))
         try:
             await wait_until_ready(service, settings.address)

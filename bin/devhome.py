@@ -1,4 +1,4 @@
-"""DEV_HOME: everything one development house keeps, and who lives in it now."""
+"""DEV_HOME: everything one development installation keeps, and which process has it now."""
 
 import fcntl
 import hashlib
@@ -24,7 +24,7 @@ SAMPLE_SIZE = (1200, 800)
 
 
 class Refused(Exception):
-    """The house cannot be started as asked; the message says why and what to do."""
+    """It cannot be started as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class DevHome:
         return self.folder / "postgres"
 
     def media(self, given_database_url: str | None) -> Path:
-        """Where pictures lie: a folder for each database, since a house takes no other one's."""
+        """Where pictures lie: a folder for each database, since no installation takes another one's."""
         if given_database_url is None:
             return self.folder / "media"
         return self.folder / f"media-{hashlib.sha256(given_database_url.encode()).hexdigest()[:8]}"

@@ -1,7 +1,7 @@
-"""Brings a backup into an empty house: bin/restore ARCHIVE.
+"""Restore of a backup into an empty installation: bin/restore ARCHIVE.
 
 The archive is read and compared whole before anything is written. The database must have no tables
-and MEDIA_ROOT no files: a house that lives is never overwritten. The tables come in one
+and MEDIA_ROOT no files: an installation in use is never overwritten. The tables come in one
 transaction; when that fails the files are taken away again. Rows whose file is not in the archive
 are marked as removed, so that no row promises what is not there.
 
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 def restore(url: str, media_root: Path, path: Path) -> str:
-    """Fill the empty house; gives a sentence on what is in it now. Raises `Refused`,
+    """Fill the empty installation; gives a sentence on what is in it now. Raises `Refused`,
     `archive.Broken`, `pgtools.ToolFailed`, `OSError`, `PhotoslotError`."""
     sums = archive.check(path)
     pg_restore = pgtools.find("pg_restore", pgtools.server_version(url))
@@ -86,7 +86,7 @@ def _fill(pg_restore: Path, url: str, dump: Path) -> None:
 
 
 async def _settle(url: str, missing: list[UUID]) -> None:
-    """The first start gives the folder the mark of this house."""
+    """The first start gives the folder the mark of this installation."""
     async with open_database(url, size=1) as db, db.transaction() as transaction:
         await media.mark_cleaned(transaction, missing)
         await installation.unmark_folder(transaction)

@@ -1,5 +1,5 @@
 -- name: cleanup_lock
--- Whether this session may clean the house; held until it ends, however it ends.
+-- Whether this session may clean up; held until it ends, however it ends.
 select pg_try_advisory_lock(6, 0);
 
 -- name: cleanup_must_wait

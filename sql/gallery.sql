@@ -1,6 +1,6 @@
 -- name: gallery_page
 -- The newest pictures of one slot or of every slot that still are there: one statement for all.
--- A slot's jobs are walked through no further than to the oldest picture of the house that is there;
+-- A slot's jobs are walked through no further than to the oldest picture of all slots that is there;
 -- the limit of one keeps the planner to that way.
 -- $1 slot id or null, $2 pictures per slot
 select

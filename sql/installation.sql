@@ -8,7 +8,7 @@ from _yoyo_migration;
 select clock_timestamp();
 
 -- name: installation_status
--- How the house stands at this moment, for those who watch it: its cleanup, shots whose process seems
+-- How the installation stands at this moment, for those who watch it: its cleanup, shots whose process seems
 -- to have died, who is shut out, since when a file whose time is over waits for its removal.
 -- $1 grace in seconds after a window
 select
@@ -45,22 +45,22 @@ select not exists (
 );
 
 -- name: installation_folder
--- Which house this is, and since when its media folder bears its mark.
+-- Which installation this is, and since when its media folder bears its mark.
 select id, folder_marked_at
 from house;
 
 -- name: installation_mark_folder
--- The media folder bears the mark of this house from now on.
+-- The media folder bears the mark of this installation from now on.
 update house
 set folder_marked_at = coalesce(folder_marked_at, now());
 
 -- name: installation_unmark_folder
--- The house was brought into a new folder: whichever it starts in next bears its mark.
+-- The installation was brought into a new folder: whichever it starts in next bears its mark.
 update house
 set folder_marked_at = null;
 
 -- name: installation_record_cleanup
--- Remembers how a cleanup of the whole house went.
+-- Remembers how a cleanup went.
 -- $1 seconds it took, $2 what it could not remove, $3 files, $4 their bytes, $5 rows it removed
 update house
 set

@@ -1,5 +1,5 @@
 -- name: setting_all
--- Everything an admin may change for the whole house.
+-- Everything an admin may change for all slots.
 select key, value, version, updated_at, updated_by
 from settings
 order by key;

@@ -1,5 +1,5 @@
 -- name: stats_totals
--- Figures of a window of time for the whole house (slot null) and for each slot that had shots.
+-- Figures of a window of time for all slots together (slot null) and for each slot that had shots.
 -- Tests do not count.
 -- $1 from, $2 until
 select
