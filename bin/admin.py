@@ -1,4 +1,4 @@
-"""The admins' accounts, by hand: they live as hashes in SECRETS_DIR, never in the database.
+"""Admin accounts, by hand: they live as hashes in SECRETS_DIR, never in the database.
 
 Passwords are asked for, never taken from the command line, where other users of the machine could
 read them; when standard input is not a terminal they are read from it, a line each. What is changed

@@ -1,4 +1,4 @@
-"""A backup as one file: a plain tar that is complete, or says that it is not.
+"""Backup archive: a plain tar that is complete, or says that it is not.
 
 `database.dump` (pg_dump's custom format), then every kept file under `media/`, then SHA256SUMS over
 all of them. `tar -xf` and `sha256sum -c SHA256SUMS` do by hand what `check` does here.

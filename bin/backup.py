@@ -1,4 +1,4 @@
-"""Writes database and pictures into one archive: bin/backup FOLDER.
+"""Backup of database and pictures into one archive: bin/backup FOLDER.
 
 The dump comes first, and the files it speaks of are packed after it. A picture made meanwhile is in
 neither; one that was removed meanwhile is left out, and bin/restore says so in its row. Pictures

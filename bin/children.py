@@ -1,4 +1,4 @@
-"""The programs bin/dev starts: each in a session of its own, so that a Ctrl-C in the terminal
+"""Child processes of bin/dev: each in a session of its own, so that a Ctrl-C in the terminal
 reaches bin/dev alone and the programs end in order."""
 
 import asyncio

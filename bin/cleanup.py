@@ -1,6 +1,6 @@
-"""Removes what is over: expired pictures and previews, stale photos, jobs whose process died, files
-that no row names, rows past their time. For cron, every 15 minutes; safe beside the service and
-beside itself.
+"""Cleanup of what is over: expired pictures and previews, stale photos, jobs whose process died,
+files that no row names, rows past their time. For cron, every 15 minutes; safe beside the service
+and beside itself.
 
 It reads the service's environment. The summary is a sentence on a terminal, else a JSON line like
 the service's. Exit codes: 0 all is clean, or another cleanup is at work; 1 something could not be

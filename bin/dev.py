@@ -1,4 +1,4 @@
-"""Starts everything a developer needs, says how to use it, and stops it in order.
+"""Development environment: everything a developer needs is started, explained and stopped in order.
 
 Ctrl-C (or SIGTERM, or a closed terminal) lets shots in hand end, then stops the service, the
 sandbox and PostgreSQL; a second one ends all of it at once. Exit codes: 0 stopped as asked,

@@ -91,7 +91,7 @@ class DevHome:
         return self.folder / "postgres"
 
     def media(self, given_database_url: str | None) -> Path:
-        """Where pictures lie: a folder for each database, since no installation takes another one's."""
+        """Where pictures lie: a folder for each database, no other one's is taken."""
         if given_database_url is None:
             return self.folder / "media"
         return self.folder / f"media-{hashlib.sha256(given_database_url.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The PostgreSQL that comes as a Python package, for bin/dev and the tests.
+"""Embedded PostgreSQL, which comes as a Python package, for bin/dev and the tests.
 
 It listens on a Unix socket only. Started by root it runs as the user `pgserver`, which it creates,
 and makes the folders above its data readable for everybody.

@@ -1,4 +1,4 @@
-"""Moves the database that DATABASE_URL names between the versions of its schema.
+"""Migrations: moves the database that DATABASE_URL names between the versions of its schema.
 
 The versions are `migrations/NNNN.slug.sql`, each undone by its `NNNN.slug.rollback.sql`. A version
 and the note that it is in force are committed together, so a migration that was interrupted has
