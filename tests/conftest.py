@@ -19,10 +19,11 @@ import guard
 import pytest
 from browser import Person, chromium
 from camera import PASSWORD, Camera
+from forked import Forks
 from httpx._transports import default as _transports
 from migrate import migrate
 from playwright.sync_api import Browser
-from rig import SERVICE, Sandbox, Service, until
+from rig import SERVICE, Sandbox, Service, Start, spawn, until
 from tables import Tables, new_database
 
 from service.crypto import hash_password
@@ -34,6 +35,8 @@ SETTLED_SECONDS = 10
 # What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the services.
 OUR_POOL = "a test of photoslot"
 LOG_LINES = 30
+# A service with one of these starts interpreters of its own, and its counters are others.
+STARTS_INTERPRETERS = {"WEB_CONCURRENCY", "RELOAD"}
 
 guard.install()
 # Each call outside a client reads all certificates of the world anew, 17 ms; no test needs one.
@@ -41,10 +44,14 @@ _transports.create_ssl_context = functools.cache(_transports.create_ssl_context)
 
 
 class StartService(Protocol):
-    """Starts a service with these variables more, or None for one less; `program` is what runs."""
+    """Starts a service with these variables more, or None for one less; `program` is what runs, in
+    an interpreter of its own or forked."""
 
     def __call__(
-        self, environment: dict[str, str | None], program: Sequence[str] = SERVICE
+        self,
+        environment: dict[str, str | None],
+        program: Sequence[str] = SERVICE,
+        start: Start | None = None,
     ) -> Service: ...
 
 
@@ -164,10 +171,21 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _start_service(_tables: Tables, _sandbox: Sandbox, _home: Path) -> StartService:
+def _forks(_home: Path) -> Iterator[Forks]:
+    forks = Forks(_home / "forks.log")
+    yield forks
+    forks.stop()
+
+
+@pytest.fixture(scope="session")
+def _start_service(_tables: Tables, _sandbox: Sandbox, _home: Path, _forks: Forks) -> StartService:
     numbers = itertools.count(1)
 
-    def start(environment: dict[str, str | None], program: Sequence[str] = SERVICE) -> Service:
+    def start_service(
+        environment: dict[str, str | None],
+        program: Sequence[str] = SERVICE,
+        start: Start | None = None,
+    ) -> Service:
         return Service(
             _home / f"service-{next(numbers)}.log",
             database_url=_tables.url,
@@ -175,14 +193,15 @@ def _start_service(_tables: Tables, _sandbox: Sandbox, _home: Path) -> StartServ
             provider_url=_sandbox.url,
             environment=environment,
             program=program,
+            start=start or (spawn if STARTS_INTERPRETERS & environment.keys() else _forks.start),
         )
 
-    return start
+    return start_service
 
 
 @pytest.fixture(scope="session")
 def _service(_start_service: StartService) -> Iterator[Service]:
-    service = _start_service({})
+    service = _start_service({}, start=spawn)
     try:
         yield service.wait_ready()
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import psutil
@@ -75,6 +75,54 @@ def _shuffled_ports() -> Iterator[int]:
 _ports = _shuffled_ports()
 
 
+class Process(Protocol):
+    """A running program: what a `Program` needs of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Start(Protocol):
+    """Starts a command in a session of its own, with everything it prints in a file."""
+
+    def __call__(
+        self, command: Sequence[str], environment: Mapping[str, str], log_path: Path, folder: Path
+    ) -> Process: ...
+
+
+def inherited() -> dict[str, str]:
+    """The environment every program has."""
+    named = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    coverage = {name: value for name, value in os.environ.items() if "COVERAGE" in name}
+    return {**named, **coverage, "PYTHONPATH": str(ROOT)}
+
+
+def spawn(
+    command: Sequence[str], environment: Mapping[str, str], log_path: Path, folder: Path
+) -> Process:
+    """Start a command as a shell does."""
+    with log_path.open("wb") as log:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
 class Program:
     """A process in a session of its own, with everything it prints in the file `log_path`."""
 
@@ -84,20 +132,10 @@ class Program:
         environment: Mapping[str, str],
         log_path: Path,
         folder: Path = ROOT,
+        start: Start = spawn,
     ) -> None:
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        coverage = {name: value for name, value in os.environ.items() if "COVERAGE" in name}
         self.log_path = log_path
-        with log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**inherited, **coverage, "PYTHONPATH": str(ROOT), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = start(command, {**inherited(), **environment}, log_path, folder)
 
     @property
     def pid(self) -> int:
@@ -225,6 +263,7 @@ class Service(Program):
         program: Sequence[str] = SERVICE,
         python: str = sys.executable,
         folder: Path = ROOT,
+        start: Start = spawn,
     ) -> None:
         self.port = int(environment.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -248,7 +287,7 @@ class Service(Program):
         self.environment = given
         self._log_start = 0
         self.media_root = Path(given.get("MEDIA_ROOT", home / "media"))
-        super().__init__([python, *program], given, log_path, folder)
+        super().__init__([python, *program], given, log_path, folder, start)
 
     @property
     def log(self) -> list[dict[str, Any]]:
