@@ -38,6 +38,7 @@ CONTROL: list[BaseRoute] = [
     Route("/dials", control.reset_dials, methods=["DELETE"]),
     Route("/calls", control.list_calls, methods=["GET"]),
     Route("/calls", control.forget_calls, methods=["DELETE"]),
+    Route("/reset", control.start_anew, methods=["POST"]),
 ]
 
 GEMINI: list[BaseRoute] = [

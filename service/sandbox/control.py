@@ -53,5 +53,12 @@ async def forget_calls(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def start_anew(request: Request) -> Response:
+    """Every provider answers well, and none has been called."""
+    sandbox_of(request).dials.reset()
+    sandbox_of(request).calls.forget()
+    return Response(status_code=204)
+
+
 def _json(shown: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(shown), status, media_type="application/json")

@@ -1,5 +1,6 @@
-"""Dials: what each simulated provider does next, outcomes, latency, dripping bodies."""
+"""Dials: what each simulated provider does next, outcomes, latency, held answers, dripping bodies."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,22 +31,25 @@ class Dial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`PUT /_sandbox/dials`: `outcomes` are used up in order and the last one stays.
 
     `latency_s` lies between the arrival of a request and the first byte of its answer, the work
-    included. `drip` sends the body a byte a second.
+    included. `hold` keeps the answers back until this provider's dial is set again or reset.
+    `drip` sends the body a byte a second.
     """
 
     provider: str
     outcomes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (OUTCOME_OK,)
     latency_s: Latency = 0.0
+    hold: bool = False
     drip: bool = False
 
 
 @dataclass(frozen=True)
 class Play:
-    """What one call gets."""
+    """What one call gets; a `gate` keeps its answer back until it is set."""
 
     outcome: str
-    latency_s: float
-    drip: bool
+    latency_s: float = 0.0
+    drip: bool = False
+    gate: asyncio.Event | None = None
 
 
 class Refused(Exception):
@@ -72,12 +76,13 @@ class Dials:
         self._providers = {provider.name: provider for provider in providers}
         self._latency_s = latency_s
         self._dials: dict[str, Dial] = {}
+        self._gates: dict[str, asyncio.Event] = {}
         self.reset()
 
     def reset(self) -> None:
         """Every provider answers well again."""
-        names = self._providers
-        self._dials = {name: Dial(name, latency_s=self._latency_s) for name in names}
+        for name in self._providers:
+            self._turn(Dial(name, latency_s=self._latency_s))
 
     def set(self, dial: Dial) -> None:
         """Replace a provider's dial; `Refused` for a provider or outcome that is not known."""
@@ -86,7 +91,7 @@ class Dials:
             raise Refused(message, "provider", self._providers)
         for index, outcome in enumerate(dial.outcomes):
             self._check(dial.provider, outcome, f"outcomes[{index}]")
-        self._dials[dial.provider] = dial
+        self._turn(dial)
 
     def show(self) -> dict[str, dict[str, object]]:
         """Per provider what is still to come, and all the outcomes it knows."""
@@ -94,6 +99,7 @@ class Dials:
             name: {
                 "outcomes": dial.outcomes,
                 "latency_s": dial.latency_s,
+                "hold": dial.hold,
                 "drip": dial.drip,
                 "known_outcomes": self._providers[name].outcomes,
             }
@@ -110,13 +116,21 @@ class Dials:
             outcome=asked.outcome or self._next(provider),
             latency_s=dial.latency_s if asked.latency is None else asked.latency,
             drip=dial.drip if asked.drip is None else asked.drip,
+            gate=self._gates.get(provider),
         )
 
     def standing(self, provider: str) -> Play:
         """What a free look-up gets: the outcome that stays, at once, using up nothing."""
         dial = self._dials[provider]
         outcome = dial.outcomes[0] if len(dial.outcomes) == 1 else OUTCOME_OK
-        return Play(outcome, 0.0, dial.drip)
+        return Play(outcome, drip=dial.drip)
+
+    def _turn(self, dial: Dial) -> None:
+        if held := self._gates.pop(dial.provider, None):
+            held.set()
+        if dial.hold:
+            self._gates[dial.provider] = asyncio.Event()
+        self._dials[dial.provider] = dial
 
     def _next(self, provider: str) -> str:
         dial = self._dials[provider]

@@ -52,7 +52,9 @@ class Exchange:
 
     def deliver(self, answer: Answer, play: Play) -> Delivery:
         """Send the answer as the dials want it."""
-        return Delivery(self._signed(answer), self.call, self._arrived, play.latency_s, play.drip)
+        return Delivery(
+            self._signed(answer), self.call, self._arrived, play.latency_s, play.drip, play.gate
+        )
 
     def refuse(self, answer: Answer) -> Delivery:
         """Answer at once that the request itself is at fault; no outcome is used up."""

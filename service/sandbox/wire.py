@@ -71,6 +71,15 @@ class Line:
         if self._gone.done():
             raise ClientLeft
 
+    async def wait_open(self, gate: asyncio.Event) -> None:
+        """Wait until the gate is set; `ClientLeft` when the client goes first."""
+        opened = asyncio.ensure_future(gate.wait())
+        try:
+            await asyncio.wait({self._gone, opened}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
+        await self.pause(0)
+
     async def head(self, answer: Answer, length: int | None) -> None:
         """Send the status line and the headers."""
         self.note(answer.status)
@@ -105,7 +114,8 @@ Manner = Callable[[Line, Answer], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Delivery:
-    """An ASGI application that sends one answer `latency_s` after the request arrived.
+    """An ASGI application that sends one answer `latency_s` after the request arrived, and not
+    before the gate is set.
 
     `arrived` is a `time.monotonic()` moment. The call learns whether the client stayed.
     """
@@ -115,11 +125,14 @@ class Delivery:
     arrived: float
     latency_s: float = 0.0
     drip: bool = False
+    gate: asyncio.Event | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = Line(scope, receive, send, self.call, self.arrived)
         try:
             await line.wait_until(self.arrived + self.latency_s)
+            if self.gate:
+                await line.wait_open(self.gate)
             await self._manner()(line, self.answer)
         except ClientLeft:
             self.call.client_disconnected = True

@@ -217,17 +217,24 @@ class Sandbox(Program):
         outcomes: Sequence[str] = ("ok",),
         latency_s: float = 0.0,
         drip: bool = False,
+        hold: bool = False,
         provider: str = "gemini",
     ) -> None:
-        """Say what the next calls get: outcomes are used up in order, the last one stays."""
-        dial = {"provider": provider, "outcomes": outcomes, "latency_s": latency_s, "drip": drip}
+        """Say what the next calls get: outcomes are used up in order, the last one stays. With
+        `hold` no answer leaves until the provider's next dial."""
+        dial = {
+            "provider": provider,
+            "outcomes": outcomes,
+            "latency_s": latency_s,
+            "drip": drip,
+            "hold": hold,
+        }
         answer = self._http.put("/_sandbox/dials", json=dial)
         assert answer.is_success, answer.text
 
     def reset(self) -> None:
         """Every provider answers well and has not been called."""
-        for memory in ("dials", "calls"):
-            assert self._http.delete(f"/_sandbox/{memory}").is_success
+        assert self._http.post("/_sandbox/reset").is_success
 
     def calls(self, **filters: str) -> list[dict[str, Any]]:
         """What was ordered so far, oldest first."""

@@ -26,6 +26,9 @@ FOREIGN_KEYS = """
 """
 
 
+RESTORE = "select pg_temp.restore_tables()"
+
+
 @contextmanager
 def new_database(server_url: str) -> Iterator[str]:
     """The URL of an empty database that lives as long as the block."""
@@ -48,7 +51,7 @@ class Tables:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._pristine: dict[str, list[dict[str, Any]]] = {}
+        self._restoring: sql.Composed | None = None
         self._connection = self._connect()
 
     def close(self) -> None:
@@ -57,13 +60,11 @@ class Tables:
 
     def rows(self, query: str, *args: object) -> list[dict[str, Any]]:
         """All rows of a query; parameters are `%s`."""
-        with self._transaction() as connection:
-            return connection.execute(query.encode(), args or None).fetchall()
+        return self._alive().execute(query.encode(), args or None).fetchall()
 
     def execute(self, statement: str, *args: object) -> int:
         """Run one statement; the number of rows it touched."""
-        with self._transaction() as connection:
-            return connection.execute(statement.encode(), args or None).rowcount
+        return self._alive().execute(statement.encode(), args or None).rowcount
 
     def change_slot(self, slot_id: str, **columns: object) -> None:
         """Set columns of a slot's row; dicts and lists become jsonb."""
@@ -71,47 +72,80 @@ class Tables:
         assignments = sql.SQL(", ").join(
             sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns
         )
-        with self._transaction() as connection:
-            statement = sql.SQL("update slot set {} where id = %s").format(assignments)
-            changed = connection.execute(statement, [*values, slot_id]).rowcount
+        statement = sql.SQL("update slot set {} where id = %s").format(assignments)
+        changed = self._alive().execute(statement, [*values, slot_id]).rowcount
         assert changed == 1, f"there is no slot {slot_id}"
 
     def remember(self) -> None:
         """Take what is in the tables now as what `restore` brings back."""
-        with self._transaction() as connection:
-            found = connection.execute(FOREIGN_KEYS).fetchall()
-            parents: dict[str, set[str]] = {row["name"]: set() for row in found}
-            for row in found:
-                if row["refers_to"]:
-                    parents[row["name"]].add(row["refers_to"])
-            for name in TopologicalSorter(parents).static_order():
-                query = sql.SQL("select to_jsonb(t) as row from {} t").format(sql.Identifier(name))
-                self._pristine[name] = [r["row"] for r in connection.execute(query).fetchall()]
+        found = self.rows(FOREIGN_KEYS)
+        parents: dict[str, set[str]] = {row["name"]: set() for row in found}
+        for row in found:
+            if row["refers_to"]:
+                parents[row["name"]].add(row["refers_to"])
+        kept = {}
+        for name in TopologicalSorter(parents).static_order():
+            query = sql.SQL("select {} as rows").format(_content(name))
+            kept[name] = self.rows(query.as_string())[0]["rows"]
+        self._restoring = _restoring(kept)
+        self._connection.execute(self._restoring)
 
     def restore(self) -> None:
-        """Empty every table and put back what `remember` found."""
-        with self._transaction() as connection:
-            for name in reversed(self._pristine):
-                connection.execute(sql.SQL("delete from {}").format(sql.Identifier(name)))
-            for name, rows in self._pristine.items():
-                if rows:
-                    connection.execute(
-                        sql.SQL(
-                            "insert into {table} overriding system value"
-                            " select * from jsonb_populate_recordset(null::{table}, %s)"
-                        ).format(table=sql.Identifier(name)),
-                        [Jsonb(rows)],
-                    )
+        """Empty every table and put back what `remember` found, in one round trip."""
+        try:
+            self._connection.execute(RESTORE)
+        except psycopg.OperationalError:
+            self._reconnect()
+            self._connection.execute(RESTORE)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _alive(self) -> Connection:
         try:
             self._connection.execute("select")
         except psycopg.OperationalError:
-            self._connection.close()
-            self._connection = self._connect()
-        with self._connection.transaction():
-            yield self._connection
+            self._reconnect()
+        return self._connection
+
+    def _reconnect(self) -> None:
+        self._connection.close()
+        self._connection = self._connect()
 
     def _connect(self) -> Connection:
-        return psycopg.connect(self.url, row_factory=dict_row, autocommit=True)
+        connection = psycopg.connect(self.url, row_factory=dict_row, autocommit=True)
+        if self._restoring:
+            connection.execute(self._restoring)
+        return connection
+
+
+def _content(table: str) -> sql.Composed:
+    """All rows of a table as one value, null when there is none."""
+    return sql.SQL("(select jsonb_agg(to_jsonb(t) order by to_jsonb(t)) from {} t)").format(
+        sql.Identifier(table)
+    )
+
+
+def _restoring(kept: dict[str, Any]) -> sql.Composed:
+    """The function of a connection that makes these, in the order of their foreign keys, the
+    contents of the tables. Those with rows are left alone as long as none of them has changed."""
+    contents = {name: rows for name, rows in kept.items() if rows}
+    changed = sql.SQL(" or ").join(
+        sql.SQL("{} is distinct from {}").format(_content(name), sql.Literal(Jsonb(rows)))
+        for name, rows in contents.items()
+    )
+    delete = {
+        name: sql.SQL("delete from {};").format(sql.Identifier(name)) for name in reversed(kept)
+    }
+    insert = [
+        sql.SQL(
+            "insert into {table} overriding system value"
+            " select * from jsonb_populate_recordset(null::{table}, {rows});"
+        ).format(table=sql.Identifier(name), rows=sql.Literal(Jsonb(rows)))
+        for name, rows in contents.items()
+    ]
+    body = sql.SQL("begin if {} then {} else {} end if; end").format(
+        changed,
+        sql.SQL("").join([*delete.values(), *insert]),
+        sql.SQL("").join(statement for name, statement in delete.items() if name not in contents),
+    )
+    return sql.SQL(
+        "create function pg_temp.restore_tables() returns void language plpgsql as {}"
+    ).format(sql.Literal(body.as_string()))

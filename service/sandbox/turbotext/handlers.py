@@ -84,11 +84,9 @@ def _create_queue(exchange: Exchange, form: dict[str, str]) -> ASGIApp:
         raise Complaint(f"{refused} Known: {', '.join(refused.known)}") from refused
     exchange.call.prompt = form.get("content")
     origin = f"{exchange.request.url.scheme}://{exchange.request.url.netloc}"
-    item = exchange.sandbox.turbotext_queue.add(
-        exchange.call, form, prompt, play.outcome, play.latency_s, play.drip, origin
-    )
+    item = exchange.sandbox.turbotext_queue.add(exchange.call, form, prompt, play, origin)
     answer = outcomes.on_create(play.outcome, item.id)
-    return exchange.deliver(answer, Play(play.outcome, 0.0, drip=False))
+    return exchange.deliver(answer, Play(play.outcome))
 
 
 async def _get_result(exchange: Exchange, form: dict[str, str]) -> ASGIApp:
@@ -100,8 +98,8 @@ async def _get_result(exchange: Exchange, form: dict[str, str]) -> ASGIApp:
     else:
         await item.work
         answer = outcomes.on_poll(item.outcome, item)
-    return exchange.deliver(answer, Play(item.outcome, 0.0, drip=False))
+    return exchange.deliver(answer, Play(item.outcome))
 
 
 def _at_once(item: Item) -> Play:
-    return Play(item.outcome, 0.0, item.drip)
+    return Play(item.outcome, drip=item.drip)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from service.sandbox.calls import Call
+from service.sandbox.dials import Play
 from service.sandbox.images import NotAnImage, ReceivedImage
 from service.sandbox.picture import Painting, draw, thumbnail_size
 from service.sandbox.threads import in_thread
@@ -21,8 +22,9 @@ OUTPUT_MIME = "image/png"
 
 @dataclass
 class Item:
-    """One order. `ready` is a `time.monotonic()` moment; `polls` counts all get_results, `asked`
-    those since it was drawn, `downloads` those of the picture."""
+    """One order. `ready` is a `time.monotonic()` moment, and a gate may keep it back longer;
+    `polls` counts all get_results, `asked` those since it was drawn, `downloads` those of the
+    picture."""
 
     id: int
     method: str
@@ -30,6 +32,7 @@ class Item:
     prompt: str
     outcome: str
     ready: float
+    gate: asyncio.Event | None
     drip: bool
     origin: str
     work: "asyncio.Task[bytes]"
@@ -45,7 +48,7 @@ class Item:
 
     @property
     def is_ready(self) -> bool:
-        return time.monotonic() >= self.ready
+        return time.monotonic() >= self.ready and (self.gate is None or self.gate.is_set())
 
 
 class Queue:
@@ -59,12 +62,10 @@ class Queue:
         call: Call,
         form: Mapping[str, str],
         prompt: str,
-        outcome: str,
-        latency_s: float,
-        drip: bool,
+        play: Play,
         origin: str,
     ) -> Item:
-        """Take an order and begin to work on it; it is ready `latency_s` from now."""
+        """Take an order and begin to work on it; it is ready when `play` says so."""
         method = call.model or ""
         number = FIRST_ID + call.number
         item = Item(
@@ -72,9 +73,10 @@ class Queue:
             method=method,
             form=form,
             prompt=prompt,
-            outcome=outcome,
-            ready=time.monotonic() + latency_s,
-            drip=drip,
+            outcome=play.outcome,
+            ready=time.monotonic() + play.latency_s,
+            gate=play.gate,
+            drip=play.drip,
             origin=origin,
             work=asyncio.create_task(_no_work()),
         )
