@@ -232,6 +232,10 @@ class Sandbox(Program):
         answer = self._http.put("/_sandbox/dials", json=dial)
         assert answer.is_success, answer.text
 
+    def release(self, provider: str = "gemini") -> None:
+        """Let held answers go; from now on all is well."""
+        self.dial(provider=provider)
+
     def reset(self) -> None:
         """Every provider answers well and has not been called."""
         assert self._http.post("/_sandbox/reset").is_success
