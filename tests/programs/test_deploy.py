@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import photos
 import pytest
-import yaml
 from camera import PASSWORD, Camera
 from conftest import MakeService
+from documents import read_yaml
 from rig import ROOT, Program, Sandbox, Service, free_port
 from tables import Tables
 
@@ -102,9 +102,7 @@ def test_every_variable_that_is_set_is_one_the_service_reads() -> None:
 
 
 def compose() -> dict[str, dict[str, dict[str, object]]]:
-    found: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(
-        (DEPLOY / "compose.yaml").read_text()
-    )
+    found: dict[str, dict[str, dict[str, object]]] = read_yaml(DEPLOY / "compose.yaml")
     return found
 
 

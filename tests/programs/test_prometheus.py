@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from camera import Camera
+from documents import read_yaml
 from rig import ROOT, Program, Service, free_port, until
 
 DEPLOY = ROOT / "deploy"
@@ -24,7 +24,7 @@ ALWAYS = {"instance", "job", "le"}
 
 
 def rules() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    found: list[dict[str, Any]] = read_yaml(ALERTS)["groups"][0]["rules"]
     return found
 
 
@@ -80,7 +80,7 @@ def test_promtool_finds_the_rules_and_the_configuration_right(tmp_path: Path) ->
 
 def test_each_alert_fires_when_it_should_and_not_before() -> None:
     promtool("test", "rules", "alerts.test.yml")
-    tested = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
+    tested = read_yaml(PROMETHEUS / "alerts.test.yml")["tests"]
     fired = {
         case["alertname"]
         for test in tested

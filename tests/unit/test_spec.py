@@ -4,11 +4,10 @@ import configparser
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
-import yaml
+from documents import openapi, operations
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
@@ -20,9 +19,7 @@ from service.config import load
 from service.errors import PhotoslotError, TryLater, family
 from service.faults import PARAMS
 
-DOCUMENT = ROOT / "spec" / "openapi.yaml"
 URI = "urn:openapi"
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 REFERENCE = ROOT / "spec" / "reference.md"
 # Ends of jobs that no answer tells: nobody listens, or the process is gone.
 NEVER_SENT = {"client_closed", "interrupted"}
@@ -46,29 +43,14 @@ class Asked(dict[str, str]):
         return super().get(name, default)
 
 
-@cache
-def document() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
-    return loaded
-
-
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
     """The node itself, or what its `$ref` points at with what stands beside it."""
     if "$ref" not in node:
         return node
-    found: Any = document()
+    found: Any = openapi()
     for step in node["$ref"].removeprefix("#/").split("/"):
         found = found[step]
     return {**found, **{key: value for key, value in node.items() if key != "$ref"}}
-
-
-def operations() -> dict[tuple[str, str], dict[str, Any]]:
-    return {
-        (path, method): item[method]
-        for path, item in document()["paths"].items()
-        for method in METHODS
-        if method in item
-    }
 
 
 def responses() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -94,7 +76,7 @@ def is_error(answer: dict[str, Any]) -> bool:
 
 def validator(pointer: str) -> OAS31Validator:
     """Checks against the schema at that place of the document, formats included."""
-    resource = DRAFT202012.create_resource(document())
+    resource = DRAFT202012.create_resource(openapi())
     registry = Registry().with_resource(URI, resource)
     schema = {"$ref": f"{URI}#{pointer}"}
     return OAS31Validator(schema, registry=registry, format_checker=oas31_format_checker)
@@ -134,7 +116,7 @@ def version() -> str:
 
 
 def test_the_document_is_valid_openapi() -> None:
-    problems = [error.message for error in OpenAPIV31SpecValidator(document()).iter_errors()]
+    problems = [error.message for error in OpenAPIV31SpecValidator(openapi()).iter_errors()]
 
     assert problems == []
 
@@ -159,21 +141,21 @@ def test_head_is_taken_wherever_get_is() -> None:
 
 @pytest.mark.parametrize("operation", operations().values(), ids=lambda found: found["operationId"])
 def test_an_operation_is_explained(operation: dict[str, Any]) -> None:
-    known = {tag["name"] for tag in document()["tags"]}
+    known = {tag["name"] for tag in openapi()["tags"]}
 
     assert operation["summary"] and operation["description"]
     assert len(operation["tags"]) == 1 and set(operation["tags"]) <= known
 
 
 def test_the_document_has_every_reason_and_no_other() -> None:
-    reasons = document()["components"]["schemas"]["FailureReason"]["enum"]
+    reasons = openapi()["components"]["schemas"]["FailureReason"]["enum"]
 
     assert len(reasons) == len(set(reasons))
     assert set(reasons) == set(SENT)
 
 
 def test_the_document_has_every_code_of_a_fault_and_no_other() -> None:
-    codes = document()["components"]["schemas"]["FaultCode"]["enum"]
+    codes = openapi()["components"]["schemas"]["FaultCode"]["enum"]
 
     assert codes == sorted(PARAMS)
 
@@ -222,12 +204,12 @@ def test_every_answer_names_its_request_id() -> None:
 
 
 def test_every_header_has_an_example() -> None:
-    assert [n for n, h in document()["components"]["headers"].items() if "example" not in h] == []
+    assert [n for n, h in openapi()["components"]["headers"].items() if "example" not in h] == []
 
 
 @pytest.mark.parametrize(
     ("pointer", "value"),
-    [pytest.param(*found, id=f"{found[0]}-{n}") for n, found in enumerate(examples(document()))],
+    [pytest.param(*found, id=f"{found[0]}-{n}") for n, found in enumerate(examples(openapi()))],
 )
 def test_an_example_fits_its_schema(pointer: str, value: object) -> None:
     problems = [error.message for error in validator(f"{pointer}/schema").iter_errors(value)]
@@ -282,7 +264,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     released = headings[headings[0] == "Unreleased" :]
 
     assert re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z.-]+)?", named)
-    assert named == version() == released[0] == document()["info"]["version"]
+    assert named == version() == released[0] == openapi()["info"]["version"]
     assert "Unreleased" not in released
 
 
