@@ -17,13 +17,14 @@ from typing import Any, Protocol
 import embedded
 import guard
 import pytest
-from browser import Person, chromium
+from browser import Person, SharedBrowser
 from camera import PASSWORD, Camera
 from forked import Forks
 from httpx._transports import default as _transports
 from migrate import migrate
 from playwright.sync_api import Browser
 from rig import SERVICE, Sandbox, Service, Start, spawn, until
+from schedule import Pieces, slow_first
 from tables import Tables, new_database
 
 from service.crypto import hash_password
@@ -37,6 +38,8 @@ OUR_POOL = "a test of photoslot"
 LOG_LINES = 30
 # A service with one of these starts interpreters of its own, and its counters are others.
 STARTS_INTERPRETERS = {"WEB_CONCURRENCY", "RELOAD"}
+
+_browser = SharedBrowser()
 
 guard.install()
 # Each call outside a client reads all certificates of the world anew, 17 ms; no test needs one.
@@ -253,12 +256,10 @@ def camera(service: Service) -> Iterator[Camera]:
     camera.switch_off()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium. It ends with its module: playwright's event loop runs as long as it
-    does, and no asynchronous test can run beside that."""
-    with chromium() as started:
-        yield started
+@pytest.fixture
+def browser() -> Browser:
+    """A headless Chromium, the same for tests that follow one another."""
+    return _browser.open()
 
 
 class MakePerson(Protocol):
@@ -301,6 +302,23 @@ def disk(_home: Path) -> Callable[..., list[str]]:
         return sorted(str(path.relative_to(root)) for path in found if path.is_file())
 
     return list_files
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The browser is closed before a test that does not use it."""
+    if "browser" not in getattr(nextitem, "fixturenames", ()):
+        _browser.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See `schedule`."""
+    slow_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:
+    """See `schedule`."""
+    return Pieces(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

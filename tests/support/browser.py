@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,25 @@ WATCH = """
 REFUSED = re.compile(
     r"Failed to load resource: (?:net::ERR_|the server responded with a status of )(\w+)"
 )
+
+
+class SharedBrowser:
+    """One browser for tests that follow one another. It is closed before any other test:
+    playwright's event loop runs as long as it does, and no asynchronous test can run beside it."""
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._browser: Browser | None = None
+
+    def open(self) -> Browser:
+        """The browser, started when it is not open."""
+        self._browser = self._browser or self._opened.enter_context(chromium())
+        return self._browser
+
+    def close(self) -> None:
+        """End it."""
+        self._opened.close()
+        self._browser = None
 
 
 @contextmanager
