@@ -1,4 +1,4 @@
-"""Dials: what each simulated provider does next, outcomes, latency, held answers, dripping bodies."""
+"""Dials: what each simulated provider does next, outcomes, latency, held and dripping answers."""
 
 import asyncio
 import re

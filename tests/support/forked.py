@@ -14,7 +14,7 @@ from pathlib import Path
 from fork_server import NUMBER, Order
 from rig import ROOT, inherited
 
-PROGRAM = ROOT / "tests" / "fork_server.py"
+PROGRAM = ROOT / "tests" / "support" / "fork_server.py"
 
 
 class Forked:
