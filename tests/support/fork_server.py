@@ -1,8 +1,8 @@
 """A fork server: programs of the service without the second of processor time their imports cost.
 
 `python -P tests/support/fork_server.py 3` imports the service and forks a child for each order that
-comes through the socket with this descriptor (see `forked`). A child has its own session, environment,
-folder and output, and an interpreter that has run no line of the program yet.
+comes through the socket with this descriptor (see `forked`). A child has its own session,
+environment, folder and output, and an interpreter that has run no line of the program yet.
 """
 
 import gc
