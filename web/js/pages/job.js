@@ -68,7 +68,9 @@ function photo({ source_mime: mime, source_bytes: size, source_width: width, sou
   return [mime, width && `${width} × ${height}`, size && bytes(size)].filter(Boolean).join(", ") || "–";
 }
 
-const pairs = (entries) => entries.map(([name, value]) => pair(name, value));
+function pairs(entries) {
+  return entries.map(([name, value]) => pair(name, value));
+}
 
 function fail(error) {
   byId("story").hidden = true;
