@@ -75,7 +75,7 @@ class SlotChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TestChange(msgspec.Struct, forbid_unknown_fields=True):
-    """Unsaved settings of a test run: what is left out is the slot's."""
+    """Unsaved settings of a test shot: what is left out is the slot's."""
 
     __test__ = False
 

@@ -45,7 +45,7 @@ def open_slot(person: Person, path: str = PATH) -> Page:
     """The page of a slot with its form filled in and the test shot at hand."""
     page = person.open(path)
     expect(page.locator("#work")).to_have_attribute("aria-busy", "false")
-    expect(trial(page).locator("[data-part=choose]")).to_be_enabled()
+    expect(shot_panel(page).locator("[data-part=choose]")).to_be_enabled()
     return page
 
 
@@ -57,8 +57,8 @@ def plan(page: Page) -> Locator:
     return page.locator("#plan")
 
 
-def trial(page: Page) -> Locator:
-    return page.locator("#trial")
+def shot_panel(page: Page) -> Locator:
+    return page.locator("#test-shot")
 
 
 def save(page: Page, version: int) -> None:
@@ -87,18 +87,18 @@ def test_a_prompt_is_tried_saved_used_and_brought_back(
     prompt(page).fill(NEW_PROMPT)
     expect(page.locator("#state")).to_have_text("Not saved yet")
 
-    trial(page).locator("input[type=file]").set_input_files(PHOTO)
+    shot_panel(page).locator("input[type=file]").set_input_files(PHOTO)
 
-    expect(trial(page).locator(".compare img")).to_have_count(2)
+    expect(shot_panel(page).locator(".compare img")).to_have_count(2)
     for picture, width in ((".before", 640), ("[data-part=after]", 1200)):
-        expect(trial(page).locator(picture)).to_be_visible()
-        expect(trial(page).locator(picture)).to_have_js_property("naturalWidth", width)
-    expect(trial(page).locator("[data-part=stages]")).to_contain_text("Provider")
+        expect(shot_panel(page).locator(picture)).to_be_visible()
+        expect(shot_panel(page).locator(picture)).to_have_js_property("naturalWidth", width)
+    expect(shot_panel(page).locator("[data-part=stages]")).to_contain_text("Provider")
     [call] = sandbox.calls()
     assert NEW_PROMPT in json.dumps(call)
     assert saved(rows)["version"] == 1
-    trial(page).get_by_label("Before and after").fill("20")
-    assert "--cut: 80%" in (trial(page).locator(".before").get_attribute("style") or "")
+    shot_panel(page).get_by_label("Before and after").fill("20")
+    assert "--cut: 80%" in (shot_panel(page).locator(".before").get_attribute("style") or "")
 
     save(page, 2)
     assert saved(rows)["settings"]["prompt"] == NEW_PROMPT
@@ -417,7 +417,7 @@ def test_what_stands_beside_the_form_has_its_name_and_waits_until_its_scripts_co
 ) -> None:
     """By name: a reader of the screen meets every button before it works."""
     admin_browser.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    scripts = Held(admin_browser, re.compile("/slot/(trial|history|side).js"))
+    scripts = Held(admin_browser, re.compile("/slot/(test-shot|history|side).js"))
     window = Held(admin_browser, "**/api/settings")
     page = admin_browser.open(PATH)
     page.wait_for_selector(CONTENT, state="attached")
@@ -483,12 +483,12 @@ def test_a_template_is_chosen_out_of_those_there_are_now(admin_browser: Person) 
 def test_a_photo_of_the_webcam_is_tried(admin_browser: Person, rows: Rows) -> None:
     page = open_slot(admin_browser)
     page.get_by_role("button", name="Use the camera").click()
-    expect(trial(page).locator("video")).to_be_visible()
+    expect(shot_panel(page).locator("video")).to_be_visible()
 
     page.get_by_role("button", name="Take the photo").dblclick()
 
-    expect(trial(page).get_by_role("status")).to_have_text("Done")
-    expect(trial(page).locator("video")).to_be_hidden()
+    expect(shot_panel(page).get_by_role("status")).to_have_text("Done")
+    expect(shot_panel(page).locator("video")).to_be_hidden()
     assert page.evaluate("document.querySelector('video').srcObject") is None
     [job] = rows("select id, source, status from job_history")
     assert (job["source"], job["status"]) == ("test", "done")
@@ -501,17 +501,19 @@ def test_a_test_shot_that_fails_says_why_and_one_that_takes_long_can_be_cancelle
 ) -> None:
     admin_browser.expect_refusal(415, 422)
     page = open_slot(admin_browser)
-    file, told = trial(page).locator("input[type=file]"), trial(page).get_by_role("status")
+    file, told = shot_panel(page).locator("input[type=file]"), shot_panel(page).get_by_role(
+        "status"
+    )
     file.set_input_files(NO_PICTURE)
     expect(told).to_have_text("Only JPEG, PNG, WebP and HEIC pictures are taken.")
     sandbox.dial(["content_blocked"])
-    hand_over(trial(page).locator(".drop"), "paste", photos.png(300, 200))
+    hand_over(shot_panel(page).locator(".drop"), "paste", photos.png(300, 200))
     expect(told).to_contain_text("The provider declines this picture.")
     sandbox.dial(latency_s=3)
-    hand_over(trial(page).locator(".drop"), "drop", photos.png(300, 200))
+    hand_over(shot_panel(page).locator(".drop"), "drop", photos.png(300, 200))
     expect(told).to_have_text("The provider is editing")
 
-    trial(page).get_by_role("button", name="Cancel").click()
+    shot_panel(page).get_by_role("button", name="Cancel").click()
 
     expect(told).to_contain_text("Cancelled.")
     assert barriers(page) == []
@@ -527,8 +529,8 @@ def test_nothing_stands_in_the_way_on_a_phone(
     assert barriers(page) == []
     page.locator("#has-fallback").check()
     page.locator("#versions summary").first.click()
-    trial(page).locator("input[type=file]").set_input_files(PHOTO)
-    expect(trial(page).locator(".compare img").first).to_be_visible()
+    shot_panel(page).locator("input[type=file]").set_input_files(PHOTO)
+    expect(shot_panel(page).locator(".compare img").first).to_be_visible()
 
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]

@@ -472,7 +472,7 @@ def test_what_a_killed_run_has_begun_the_next_one_ends(
     assert counts(told(run())) == {}
 
 
-def test_a_trial_run_only_counts(
+def test_a_dry_run_only_counts(
     run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])

@@ -286,7 +286,7 @@ def test_a_template_is_never_public(admin: Admin) -> None:
     assert refused(shown, 404, "result_not_found")
 
 
-def test_a_test_run_is_never_public(admin: Admin) -> None:
+def test_a_test_shot_is_never_public(admin: Admin) -> None:
     files = {"file": ("photo.jpg", photos.jpeg(), "image/jpeg")}
     run = admin.post("/api/slots/slot-001/test-run", files=files)
     assert run.status_code == 200, run.text

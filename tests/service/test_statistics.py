@@ -431,7 +431,7 @@ def test_what_changes_after_the_end_is_not_counted_again(
 
 
 @pytest.mark.parametrize("photo", [photos.jpeg(), photos.cut(photos.jpeg())])
-def test_a_test_run_is_counted_nowhere(admin: Admin, rows: Rows, photo: bytes) -> None:
+def test_a_test_shot_is_counted_nowhere(admin: Admin, rows: Rows, photo: bytes) -> None:
     files = {"file": ("photo.jpg", photo, "image/jpeg")}
     answer = admin.post("/api/slots/slot-001/test-run", files=files)
 

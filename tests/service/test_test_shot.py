@@ -26,7 +26,7 @@ def admin(service: Service) -> Iterator[Admin]:
         yield admin
 
 
-def test_run(
+def take_test_shot(
     admin: Admin,
     change: object = None,
     photo: bytes | None = None,
@@ -42,7 +42,7 @@ def test_run(
 
 
 # The name is the endpoint's; it is a helper, not a claim.
-test_run.__test__ = False  # type: ignore[attr-defined]
+take_test_shot.__test__ = False  # type: ignore[attr-defined]
 
 
 def paths(answer: httpx.Response) -> list[str]:
@@ -52,7 +52,7 @@ def paths(answer: httpx.Response) -> list[str]:
 
 
 def test_it_answers_with_the_edited_picture(admin: Admin) -> None:
-    answer = test_run(admin)
+    answer = take_test_shot(admin)
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/jpeg"
@@ -63,14 +63,14 @@ def test_it_answers_with_the_edited_picture(admin: Admin) -> None:
 
 
 def test_json_tells_of_it(admin: Admin) -> None:
-    answer = test_run(admin, headers={"accept": "application/json"})
+    answer = take_test_shot(admin, headers={"accept": "application/json"})
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["status"] == "done"
 
 
 def test_its_row_says_that_it_is_a_test(admin: Admin, rows: Rows) -> None:
-    answer = test_run(admin)
+    answer = take_test_shot(admin)
 
     [row] = rows("select id, slot_id, source, status, attempt_count from job_history")
     assert (str(row["id"]), row["slot_id"]) == (answer.headers["x-job-id"], "slot-001")
@@ -81,7 +81,7 @@ def test_it_needs_no_password_and_no_active_slot(admin: Admin, slot: Slot, camer
     slot("slot-001", is_active=False, ingest_password_hash=None)
 
     assert camera.shoot().status_code == 404
-    assert test_run(admin).status_code == 200
+    assert take_test_shot(admin).status_code == 200
 
 
 @pytest.mark.parametrize("change_last", [False, True])
@@ -90,7 +90,7 @@ def test_unsaved_settings_are_tried_and_not_saved(
 ) -> None:
     before = admin.get("/api/slots/slot-001").json()
 
-    tried = test_run(admin, {"settings": {"prompt": "Unsaved"}}, change_last=change_last)
+    tried = take_test_shot(admin, {"settings": {"prompt": "Unsaved"}}, change_last=change_last)
     camera.shoot()
 
     assert tried.status_code == 200, tried.text
@@ -108,20 +108,20 @@ def test_an_unsaved_template_is_tried(admin: Admin, sandbox: Sandbox) -> None:
         "templates": [{"role": "style", "media_id": media_id}],
     }
 
-    assert test_run(admin, change).status_code == 200
+    assert take_test_shot(admin, change).status_code == 200
     [call] = sandbox.calls()
     assert [image["width"] for image in call["images"]] == [640, 300]
 
 
 def test_an_unsaved_side_is_tried(admin: Admin, sandbox: Sandbox) -> None:
-    assert test_run(admin, {"max_side_px": 256}).status_code == 200
+    assert take_test_shot(admin, {"max_side_px": 256}).status_code == 200
 
     [call] = sandbox.calls()
     assert max(call["images"][0]["width"], call["images"][0]["height"]) == 256
 
 
 def test_an_unsaved_window_is_tried(admin: Admin, rows: Rows) -> None:
-    test_run(admin, {"sync_response_seconds": 12})
+    take_test_shot(admin, {"sync_response_seconds": 12})
 
     [row] = rows("select deadline_at - created_at as window from job_history")
     assert row["window"].total_seconds() == 12
@@ -132,7 +132,7 @@ def test_an_unsaved_window_ends_a_provider_that_is_silent(
 ) -> None:
     sandbox.dial(["hang"])
 
-    answer = test_run(admin, {"sync_response_seconds": 10})
+    answer = take_test_shot(admin, {"sync_response_seconds": 10})
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (504, "provider_timeout")
     assert answer.elapsed.total_seconds() == pytest.approx(9, abs=1)
@@ -156,7 +156,7 @@ def test_an_unsaved_window_ends_a_provider_that_is_silent(
 def test_unsaved_settings_are_checked_like_saved_ones(
     admin: Admin, sandbox: Sandbox, rows: Rows, disk: Disk, change: object, expected: list[str]
 ) -> None:
-    assert paths(test_run(admin, change)) == expected
+    assert paths(take_test_shot(admin, change)) == expected
     assert sandbox.calls() == []
     assert rows("select 1 from job_history") == []
     assert disk() == []
@@ -173,13 +173,13 @@ def test_unsaved_settings_are_checked_like_saved_ones(
     ],
 )
 def test_what_a_test_cannot_change_is_named(admin: Admin, change: object, path: str) -> None:
-    [found] = paths(test_run(admin, change))
+    [found] = paths(take_test_shot(admin, change))
     assert found.removeprefix("change.") == path
 
 
 @pytest.mark.parametrize("text", ["{", "no json", '{"settings": {"a": ' + "[" * 9_000])
 def test_a_change_that_is_no_json_is_refused(admin: Admin, sandbox: Sandbox, text: str) -> None:
-    answer = test_run(admin, text)
+    answer = take_test_shot(admin, text)
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (400, "invalid_request")
     assert sandbox.calls() == []
@@ -197,7 +197,7 @@ def test_a_change_that_is_no_json_is_refused(admin: Admin, sandbox: Sandbox, tex
 def test_its_photo_is_checked_like_a_shot(
     admin: Admin, sandbox: Sandbox, disk: Disk, photo: bytes, status: int, reason: str
 ) -> None:
-    answer = test_run(admin, photo=photo)
+    answer = take_test_shot(admin, photo=photo)
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (status, reason)
     assert sandbox.calls() == []
@@ -218,7 +218,7 @@ def test_a_providers_refusal_is_told_and_kept(
 ) -> None:
     sandbox.dial([outcome])
 
-    answer = test_run(admin)
+    answer = take_test_shot(admin)
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (status, reason)
     assert rows("select source, status, failure_reason from job_history") == [
@@ -233,7 +233,7 @@ def test_it_stands_in_line_like_every_shot(
     slot("slot-001", daily_limit=1)
     assert camera.shoot().status_code == 200
 
-    answer = test_run(admin)
+    answer = take_test_shot(admin)
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (429, "quota_exceeded")
 
@@ -250,14 +250,14 @@ def test_an_unknown_slot_has_no_tests(admin: Admin) -> None:
 def test_every_test_is_a_new_order(admin: Admin, sandbox: Sandbox) -> None:
     photo = photos.jpeg()
 
-    ids = {test_run(admin, photo=photo).headers["x-job-id"] for _ in range(2)}
+    ids = {take_test_shot(admin, photo=photo).headers["x-job-id"] for _ in range(2)}
 
     assert len(ids) == 2
     assert len(sandbox.calls()) == 2
 
 
 def test_its_picture_is_not_public(admin: Admin) -> None:
-    answer = test_run(admin)
+    answer = take_test_shot(admin)
     job_id = answer.headers["x-job-id"]
 
     assert "link" not in answer.headers
@@ -269,13 +269,13 @@ def test_its_picture_is_not_public(admin: Admin) -> None:
             assert refused.json() == unknown.json()
         told = guest.get(f"/api/jobs/{job_id}").json()
     assert told.get("result_url") is None
-    in_json = test_run(admin, headers={"accept": "application/json"}).json()
+    in_json = take_test_shot(admin, headers={"accept": "application/json"}).json()
     assert in_json.get("result_url") is None
 
 
 def test_it_is_not_in_a_gallery(admin: Admin, camera: Camera) -> None:
     shown = camera.shoot().headers["x-job-id"]
-    tested = test_run(admin).headers["x-job-id"]
+    tested = take_test_shot(admin).headers["x-job-id"]
     share = admin.post("/api/shares", json={"slot_id": "slot-001"})
     assert share.is_success, share.text
     token = str(share.json()["url"]).split("share=")[1]
@@ -292,9 +292,9 @@ def test_it_is_not_counted_as_traffic(admin: Admin, camera: Camera, sandbox: San
     before = [admin.get(path).json() for path in ("/api/stats", "/api/stats/slots")]
     assert before[0]["shots"] == 1
 
-    test_run(admin)
+    take_test_shot(admin)
     sandbox.dial(["garbage"])
-    test_run(admin)
+    take_test_shot(admin)
 
     after = [admin.get(path).json() for path in ("/api/stats", "/api/stats/slots")]
     assert counted(after) == counted(before)
@@ -322,7 +322,7 @@ def counted(figures: list[Any]) -> list[tuple[str, Any]]:
 
 def test_it_stands_in_the_journal_as_a_test(admin: Admin, camera: Camera) -> None:
     camera.shoot()
-    tested = test_run(admin).headers["x-job-id"]
+    tested = take_test_shot(admin).headers["x-job-id"]
 
     told = admin.get("/api/jobs?source=test").json()
 
@@ -332,7 +332,7 @@ def test_it_stands_in_the_journal_as_a_test(admin: Admin, camera: Camera) -> Non
 
 def test_a_stranger_uploads_nothing(service: Service, disk: Disk) -> None:
     with Admin(service) as stranger:
-        answer = test_run(stranger)
+        answer = take_test_shot(stranger)
 
     assert (answer.status_code, answer.json()["failure_reason"]) == (401, "unauthorized")
     assert disk() == []

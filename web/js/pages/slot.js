@@ -33,10 +33,10 @@ function show(slot, { providers }) {
 /** The form comes first: what stands beside it is half of the page's scripts. Gives the
  * history, which a save makes longer. */
 async function showBeside(form, editor, slot) {
-  const scripts = () => Promise.all([import("../slot/trial.js"), import("../slot/history.js"), import("../slot/side.js")]);
-  const [{ Trial }, { History }, side] = await retried(scripts);
+  const scripts = () => Promise.all([import("../slot/test-shot.js"), import("../slot/history.js"), import("../slot/side.js")]);
+  const [{ TestShot }, { History }, side] = await retried(scripts);
   const history = new History(id, (restored) => editor.replace(restored));
-  new Trial(byId("trial"), form, slot);
+  new TestShot(byId("test-shot"), form, slot);
   side.showAddress(id, session.public_base_url);
   side.showResults(id);
   side.showStanding(id);

@@ -16,7 +16,7 @@ const TRIED = ["provider", "operation", "settings", "templates", "fallback", "ou
   "sync_response_seconds", "max_side_px"];
 
 /** A test shot with the form as it stands, saved or not: stages while it runs, then before and after. */
-export class Trial {
+export class TestShot {
   #box;
   #form;
   #slot;
@@ -63,7 +63,7 @@ export class Trial {
       shoot.focus();
     } catch {
       this.#closeWebcam();
-      this.#tell("bad", t("slot.trial.no_camera"));
+      this.#tell("bad", t("slot.test_shot.no_camera"));
     }
   }
 
@@ -85,7 +85,7 @@ export class Trial {
     const end = new AbortController();
     const clock = this.#start(end, fields.sync_response_seconds ?? this.#window);
     try {
-      const uploaded = () => this.#tell("busy", t("slot.trial.editing"));
+      const uploaded = () => this.#tell("busy", t("slot.test_shot.editing"));
       const shot = await sendTest(this.#slot.id, photo, change, { uploaded, signal: end.signal });
       this.#show(photo, shot);
     } catch (error) {
@@ -98,7 +98,7 @@ export class Trial {
 
   #start(end, windowSeconds) {
     this.#see("progress");
-    this.#tell("busy", t("slot.trial.uploading"));
+    this.#tell("busy", t("slot.test_shot.uploading"));
     part(this.#box, "cancel").hidden = false;
     part(this.#box, "cancel").onclick = () => end.abort();
     const meter = part(this.#box, "meter");
@@ -107,14 +107,14 @@ export class Trial {
     const tick = () => {
       const ms = performance.now() - began;
       meter.value = ms / 1000;
-      part(this.#box, "time").textContent = t("slot.trial.of", { value: seconds(ms), window: windowSeconds });
+      part(this.#box, "time").textContent = t("slot.test_shot.of", { value: seconds(ms), window: windowSeconds });
     };
     tick();
     return setInterval(tick, TICK_MS);
   }
 
   #show(photo, { picture, timing, jobId }) {
-    this.#tell("ok", t("slot.trial.done"));
+    this.#tell("ok", t("slot.test_shot.done"));
     this.#see("progress", "outcome");
     this.#compare.show(photo, picture);
     const stages = [...timing.matchAll(/(\w+);dur=(\d+)/g)].map(([, name, ms]) => stage(name, Number(ms)));
@@ -124,7 +124,7 @@ export class Trial {
 
   #fail(error) {
     this.#see("progress", "drop");
-    if (error.name === "AbortError") return this.#tell("off", t("slot.trial.cancelled"));
+    if (error.name === "AbortError") return this.#tell("off", t("slot.test_shot.cancelled"));
     const homeless = error instanceof ApiError ? showProblems(this.#form.node, error.errors) : [];
     this.#tell("bad", [explain(error), ...homeless].join(" "));
   }
