@@ -7,11 +7,11 @@ from service.sandbox import junk, wire
 from service.sandbox.failures import TROUBLES
 from service.sandbox.gemini import errors, scenes
 from service.sandbox.gemini.files import FileMarker
-from service.sandbox.gemini.request import Order
+from service.sandbox.gemini.request import ImageRequest
 from service.sandbox.wire import Answer
 
 Failure = Callable[[str], Answer]
-Scene = Callable[[Order], Answer]
+Scene = Callable[[ImageRequest], Answer]
 
 MINUTE_RETRY_S = 1.5
 DAY_RETRY_S = 38_400
@@ -100,7 +100,7 @@ def failure(outcome: str) -> Failure | None:
     return FAILURES.get(outcome)
 
 
-def perform(outcome: str, order: Order) -> Answer:
+def perform(outcome: str, order: ImageRequest) -> Answer:
     """The answer to an order under a known outcome. Blocking: it draws."""
     failing = failure(outcome)
     if failing is not None:

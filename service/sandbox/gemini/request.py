@@ -27,7 +27,7 @@ _PART_KINDS = {"text": "text", "inlineData": "image", "fileData": "file"}
 
 
 @dataclass(frozen=True)
-class Order:
+class ImageRequest:
     """What to draw and how to answer; `prompt` is the last text, without the sandbox's marker,
     `guidance` what is said before it."""
 
@@ -53,7 +53,7 @@ class Order:
         )
 
 
-def read_order(body: bytes, model: Model, file_of: FileOf, call: Call) -> Order:
+def read_order(body: bytes, model: Model, file_of: FileOf, call: Call) -> ImageRequest:
     """Check everything the real service checks; `ApiError` otherwise. Blocking.
 
     The call is completed with what was understood, even when the rest is refused. `file_of`
@@ -77,7 +77,7 @@ def read_order(body: bytes, model: Model, file_of: FileOf, call: Call) -> Order:
     _check_images(images, size)
     modalities = frozenset(config.get("responseModalities") or ("TEXT", "IMAGE"))
     guidance = " ".join(texts[:-1])
-    return Order(model, words, guidance, marker, tuple(images), size, image_size, modalities)
+    return ImageRequest(model, words, guidance, marker, tuple(images), size, image_size, modalities)
 
 
 def parse(body: bytes) -> Json:

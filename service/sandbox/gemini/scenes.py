@@ -14,7 +14,7 @@ from service.sandbox.gemini.answers import (
     text_part,
     usage,
 )
-from service.sandbox.gemini.request import Order
+from service.sandbox.gemini.request import ImageRequest
 from service.sandbox.wire import Answer, Manner
 
 HERE_IT_IS = "Here is your edited picture."
@@ -44,7 +44,7 @@ FINISH_MESSAGES = {
 }
 
 DEFAULT_SHAPE = "no_content"
-SHAPES: dict[str, Callable[[Order], Json]] = {
+SHAPES: dict[str, Callable[[ImageRequest], Json]] = {
     DEFAULT_SHAPE: lambda order: {},
     "empty_content": lambda order: {"content": {}},
     "role_only": lambda order: {"content": {"role": "model"}},
@@ -55,68 +55,68 @@ SHAPES: dict[str, Callable[[Order], Json]] = {
 }
 
 
-def final(order: Order) -> Json:
+def final(order: ImageRequest) -> Json:
     """The part that carries the finished picture."""
     return image_part(order, order.picture())
 
 
-def plain(order: Order, mime: str | None = None) -> Answer:
+def plain(order: ImageRequest, mime: str | None = None) -> Answer:
     """Just the picture; only words when no image was asked for."""
     if "IMAGE" not in order.modalities:
         return text_only(order)
     return complete(order, image_part(order, order.picture(mime), mime))
 
 
-def text_before(order: Order) -> Answer:
+def text_before(order: ImageRequest) -> Answer:
     """Words, then the picture."""
     return complete(order, text_part(HERE_IT_IS), final(order))
 
 
-def text_after(order: Order) -> Answer:
+def text_after(order: ImageRequest) -> Answer:
     """The picture, then words."""
     return complete(order, final(order), text_part(HERE_IT_IS))
 
 
-def thoughts_then_final(order: Order) -> Answer:
+def thoughts_then_final(order: ImageRequest) -> Answer:
     """Thinking in words and in a draft, both flagged, then the picture."""
     thinking = as_thought(text_part(THINKING))
     return complete(order, thinking, as_thought(_draft(order, 1)), final(order))
 
 
-def thought_only(order: Order) -> Answer:
+def thought_only(order: ImageRequest) -> Answer:
     """Thinking that led to nothing."""
     parts = (as_thought(text_part(THINKING)), as_thought(_draft(order, 1)))
     return complete(order, *parts, finish="NO_IMAGE", images=0)
 
 
-def unflagged_drafts(order: Order) -> Answer:
+def unflagged_drafts(order: ImageRequest) -> Answer:
     """Drafts that look like finished pictures; only the last one is."""
     drafts = [_draft(order, number + 1) for number in range(DRAFTS)]
     return complete(order, *drafts, final(order), images=DRAFTS + 1)
 
 
-def without_usage(order: Order) -> Answer:
+def without_usage(order: ImageRequest) -> Answer:
     """The picture and no token counts."""
     candidate = {**SHAPES["image"](order), "finishReason": "STOP"}
     return respond(order, candidates=[candidate])
 
 
-def other_model(order: Order) -> Answer:
+def other_model(order: ImageRequest) -> Answer:
     """The picture, drawn by another model than the one that was asked."""
     return plain(replace(order, model=replace(order.model, name=OTHER_MODEL)))
 
 
-def sent(order: Order, manner: Manner) -> Answer:
+def sent(order: ImageRequest, manner: Manner) -> Answer:
     """The picture, sent in another manner."""
     return replace(plain(order), manner=manner)
 
 
-def text_only(order: Order) -> Answer:
+def text_only(order: ImageRequest) -> Answer:
     """A polite refusal that ended well."""
     return complete(order, text_part(POLITE_REFUSAL), images=0)
 
 
-def finished(order: Order, reason: str, shape: str = DEFAULT_SHAPE) -> Answer:
+def finished(order: ImageRequest, reason: str, shape: str = DEFAULT_SHAPE) -> Answer:
     """A candidate with a finish reason and one of the shapes of nothing (or an image after all)."""
     candidate: Json = {**SHAPES[shape](order), "finishReason": reason, "index": 0}
     if reason in FINISH_MESSAGES:
@@ -127,44 +127,44 @@ def finished(order: Order, reason: str, shape: str = DEFAULT_SHAPE) -> Answer:
     return respond(order, candidates=[candidate], usageMetadata=counts)
 
 
-def blocked(order: Order, reason: str) -> Answer:
+def blocked(order: ImageRequest, reason: str) -> Answer:
     """The prompt was refused: no candidates at all."""
     feedback = {"blockReason": reason}
     return respond(order, promptFeedback=feedback, usageMetadata=refusal_usage(order))
 
 
-def without_candidates(order: Order, **fields: Any) -> Answer:
+def without_candidates(order: ImageRequest, **fields: Any) -> Answer:
     """No candidate and no reason why."""
     return respond(order, **fields, usageMetadata=refusal_usage(order))
 
 
-def data(order: Order, raw: bytes, mime: str) -> Answer:
+def data(order: ImageRequest, raw: bytes, mime: str) -> Answer:
     """These bytes in place of the picture, under that name."""
     return complete(order, image_part(order, raw, mime))
 
 
-def cut_image(order: Order) -> Answer:
+def cut_image(order: ImageRequest) -> Answer:
     """The first half of the picture's file."""
     raw = order.picture()
     return complete(order, image_part(order, raw[: len(raw) // 2]))
 
 
-def without_mime(order: Order) -> Answer:
+def without_mime(order: ImageRequest) -> Answer:
     """The picture without its type."""
     return complete(order, {"inlineData": {"data": order.picture()}})
 
 
-def broken_base64(order: Order) -> Answer:
+def broken_base64(order: ImageRequest) -> Answer:
     """Base64 with foreign characters in it."""
     blob = {"mimeType": "image/png", "data": "iVBORw0KGgo*** not base64 ***"}
     return complete(order, {"inlineData": blob})
 
 
-def truncated_json(order: Order) -> Answer:
+def truncated_json(order: ImageRequest) -> Answer:
     """The first half of a good answer, as if it were all of it."""
     answer = plain(order)
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
-def _draft(order: Order, number: int) -> Json:
+def _draft(order: ImageRequest, number: int) -> Json:
     return image_part(order, order.picture(note=f" · draft {number}"))

@@ -8,7 +8,7 @@ import msgspec
 
 from service.sandbox.openai.errors import JSON
 from service.sandbox.openai.models import output_tokens
-from service.sandbox.openai.request import Order
+from service.sandbox.openai.request import EditRequest
 from service.sandbox.wire import Answer, Manner
 
 Json = dict[str, Any]
@@ -18,7 +18,7 @@ INPUT_IMAGE_TOKENS = 323
 BROKEN_BASE64 = "iVBORw0KGgo*** not base64 ***"
 
 
-def plain(order: Order, mime: str | None = None) -> Answer:
+def plain(order: EditRequest, mime: str | None = None) -> Answer:
     """As many pictures as were ordered, in the format that was asked for or in another."""
     notes = ("", *(f" · {number}" for number in range(2, order.count + 1)))
     return respond(order, data=[image(order.picture(mime, note)) for note in notes])
@@ -29,12 +29,12 @@ def image(raw: bytes) -> Json:
     return {"b64_json": raw}
 
 
-def raw(order: Order, data: bytes) -> Answer:
+def raw(order: EditRequest, data: bytes) -> Answer:
     """These bytes in place of the picture."""
     return respond(order, data=[image(data)])
 
 
-def respond(order: Order, **fields: Any) -> Answer:
+def respond(order: EditRequest, **fields: Any) -> Answer:
     """200 with these fields, and those that every answer has."""
     width, height = order.size
     body: Json = {
@@ -49,7 +49,7 @@ def respond(order: Order, **fields: Any) -> Answer:
     return Answer(200, msgspec.json.encode(body), JSON)
 
 
-def usage(order: Order) -> Json:
+def usage(order: EditRequest) -> Json:
     """What the order and its pictures cost in tokens."""
     text = -(-len(order.prompt) // CHARACTERS_PER_TOKEN)
     images = INPUT_IMAGE_TOKENS * len(order.images)
@@ -63,34 +63,34 @@ def usage(order: Order) -> Json:
     }
 
 
-def without_usage(order: Order) -> Answer:
+def without_usage(order: EditRequest) -> Answer:
     """The picture and the one key that is never left out."""
     body = {"created": int(time.time()), "data": [image(order.picture())]}
     return Answer(200, msgspec.json.encode(body), JSON)
 
 
-def cut_image(order: Order) -> Answer:
+def cut_image(order: EditRequest) -> Answer:
     """The first half of the picture's file."""
     picture = order.picture()
     return raw(order, picture[: len(picture) // 2])
 
 
-def broken_base64(order: Order) -> Answer:
+def broken_base64(order: EditRequest) -> Answer:
     """Base64 with foreign characters in it."""
     return respond(order, data=[{"b64_json": BROKEN_BASE64}])
 
 
-def truncated_json(order: Order) -> Answer:
+def truncated_json(order: EditRequest) -> Answer:
     """The first half of a good answer, as if it were all of it."""
     answer = plain(order)
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
-def sent(order: Order, manner: Manner) -> Answer:
+def sent(order: EditRequest, manner: Manner) -> Answer:
     """The picture, sent in another manner."""
     return replace(plain(order), manner=manner)
 
 
-def other_format(order: Order) -> Answer:
+def other_format(order: EditRequest) -> Answer:
     """A picture in another format than the one that was asked for, under the asked one's name."""
     return plain(order, "image/png" if order.output_format != "png" else "image/jpeg")

@@ -8,11 +8,11 @@ from service.sandbox import junk, wire
 from service.sandbox.failures import TROUBLES
 from service.sandbox.openai import answers, errors
 from service.sandbox.openai.errors import ApiError
-from service.sandbox.openai.request import Order
+from service.sandbox.openai.request import EditRequest
 from service.sandbox.wire import Answer
 
 Failure = Callable[[str], Answer]
-Scene = Callable[[Order], Answer]
+Scene = Callable[[EditRequest], Answer]
 
 SOON_S = 1.5
 LATE_S = 30
@@ -103,7 +103,7 @@ def failure(outcome: str) -> Failure | None:
     return (lambda model: refusal(model).answer()) if refusal else None
 
 
-def perform(outcome: str, order: Order) -> Answer:
+def perform(outcome: str, order: EditRequest) -> Answer:
     """The answer to an order under a known outcome. Blocking: it draws."""
     failing = failure(outcome)
     return failing(order.model.name) if failing else SCENES[outcome](order)

@@ -32,7 +32,7 @@ TEXT_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Order:
+class EditRequest:
     """What to draw and how to answer; `prompt` is without the sandbox's marker."""
 
     model: Model
@@ -57,7 +57,7 @@ class Order:
         return draw(Painting(*(self.size, self.images, signature, words, mime), guidance, captions))
 
 
-def read_order(form: Form, call: Call) -> Order:
+def read_order(form: Form, call: Call) -> EditRequest:
     """Check everything the real service checks; `ApiError` otherwise. Blocking.
 
     The call is completed with what was understood, even when the rest is refused.
@@ -74,7 +74,7 @@ def read_order(form: Form, call: Call) -> Order:
     images = [_received(at, file) for at, file in _placed(files)]
     call.images = [image.facts for image in images]
     size = _size(fields, model, images[0])
-    order = Order(
+    order = EditRequest(
         model=model,
         prompt=words,
         marker=marker,
