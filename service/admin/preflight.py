@@ -5,67 +5,34 @@ and no proxy takes the silence for the end.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from service.crypto import is_seal, seal
-from service.errors import NotConfigured, NotFound, PhotoslotError, ProviderBusy, SlotBusy
+from service.admin import preflight_checks as checks
+from service.admin.preflight_checks import Finding, Prepared
+from service.errors import NotFound, PhotoslotError
 from service.http import guards, json_body
-from service.monitoring.provider_health import MODEL_ENDS_SOON
-from service.providers.base import Plan
-from service.providers.http import get
-from service.queries import audit, installation, slots
-from service.queries.slots import IngestSlot, Slot
-from service.shots import plans, test_shot
-from service.shots.test_shot import TestShot
+from service.queries import audit, slots
+from service.queries.slots import Slot
+from service.shots import test_shot
 from service.state import State
 
-SALT = "photoslot.proof"
-NONCE_BYTES = 16
 SHOTS_AT_ONCE = 4
-LOOKUP_SECONDS = 5.0
-# The database's clock ends windows and pictures, this machine's begins them.
-CLOCK_WARNING_MS, CLOCK_FAILED_MS = 1000, 5000
-LOW_DISK_BYTES = 2 * 1024**3
-SLOW_SHARE = 0.7
-# How much longer than the longest window a proxy in front has to wait.
-PROXY_MARGIN_SECONDS = 5
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 log = structlog.get_logger()
-
-FindingStatus = Literal["ok", "warning", "failed"]
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True):
     """With `shots` every active slot takes a test photo, which costs what a shot costs."""
 
     shots: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """How a check ended, why in a word and for admins in a sentence, and its figures."""
-
-    status: FindingStatus = "ok"
-    reason: str | None = None
-    details: str | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, error: PhotoslotError, **figures: Any) -> "Finding":
-        """A check that failed so."""
-        return cls("failed", error.reason, error.private or error.details, figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +66,21 @@ async def run(request: Request[State]) -> Response:
     state, wanted = request.state, await json_body.read_json(request, Wanted)
     active = [slot for slot in await slots.all(state["db"]) if slot.is_active]
     queue = ShotQueue()
-    checks = await _checks(request, active, queue if wanted.shots else None)
+    planned = await _checks(request, active, queue if wanted.shots else None)
     admin, address = guards.admin(request), guards.address(request)
     details = {"shots": wanted.shots}
     await audit.add(state["db"], admin, address, "preflight", "all", details)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_lines(checks, queue), 200, headers, "application/x-ndjson")
+    return StreamingResponse(_lines(planned, queue), 200, headers, "application/x-ndjson")
 
 
 async def prove(request: Request[State]) -> Response:
     """`GET /public/proof/{nonce}`: a signature only this service can give: whoever asked by the
     public address knows whom it leads to."""
     nonce = request.path_params["nonce"]
-    if len(nonce) != 2 * NONCE_BYTES:
+    if len(nonce) != 2 * checks.NONCE_BYTES:
         raise NotFound()
-    proof = seal(request.state["config"].jwt_signing_keys, SALT, nonce)
-    return json_body.answer({"proof": proof})
+    return json_body.answer({"proof": checks.proof_of(request.state, nonce)})
 
 
 async def _checks(
@@ -122,54 +88,50 @@ async def _checks(
 ) -> list[Check]:
     """Everything that will be looked at; the slots take a shot when there is a `queue` for it."""
     state = request.state
-    ready = [await _prepared(state, slot) for slot in active]
-    plans = [plan for slot in ready for plan in slot.plans]
+    ready = [await checks.prepare(state, slot) for slot in active]
+    ordered = [plan for slot in ready for plan in slot.plans]
     named = sorted({plan.provider for slot in active for plan in slot.plans})
-    service = [
-        Check("database", partial(_database, state)),
-        Check("clock", partial(_clock, state)),
-        Check("disk", partial(_disk, state)),
-        Check("public_url", partial(_public_url, state)),
-        Check("passwords", partial(_passwords, active)),
-        Check("window", partial(_window, ready)),
+    return [
+        Check("database", partial(checks.database, state)),
+        Check("clock", partial(checks.clock, state)),
+        Check("disk", partial(checks.disk, state)),
+        Check("public_url", partial(checks.public_url, state)),
+        Check("passwords", partial(checks.passwords, active)),
+        Check("window", partial(checks.window, ready)),
+        *(
+            Check("provider", partial(checks.provider, state, name, ordered), name)
+            for name in named
+        ),
+        *(
+            Check("slot", partial(_slot, request, slot, queue), slot.in_force.id, slot.name)
+            for slot in ready
+        ),
     ]
-    keys = [Check("provider", partial(_provider, state, name, plans), name) for name in named]
-    slots = [
-        Check("slot", partial(_slot, request, slot, queue), slot.in_force.id, slot.name)
-        for slot in ready
-    ]
-    return service + keys + slots
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A slot as a shot would meet it: its plans, or why it has none."""
-
-    name: str
-    in_force: IngestSlot
-    plans: Sequence[Plan]
-    problem: NotConfigured | None = None
-
-
-async def _prepared(state: State, slot: Slot) -> Prepared:
-    ttl_hours = state["config"].result_ttl_hours
-    in_force = await slots.for_ingest(state["db"], slot.id, b"", ttl_hours)
-    assert in_force is not None, "slots are never removed"
-    try:
-        return Prepared(slot.name, in_force, await plans.plans_of(state, in_force))
-    except NotConfigured as problem:
-        return Prepared(slot.name, in_force, [], problem)
+async def _slot(request: Request[State], slot: Prepared, queue: ShotQueue | None) -> Finding:
+    """Whether the slot could take a shot, or how it took one."""
+    if slot.problem:
+        return Finding.of(slot.problem)
+    if queue is None:
+        return checks.unless_fallback(slot)
+    async with queue.free:
+        if queue.is_over:
+            return Finding("failed", "given_up")
+        return checks.shot_finding(
+            slot, await test_shot.take(request.state, slot.in_force, guards.address(request))
+        )
 
 
-async def _lines(checks: Sequence[Check], queue: ShotQueue) -> AsyncIterator[bytes]:
+async def _lines(planned: Sequence[Check], queue: ShotQueue) -> AsyncIterator[bytes]:
     """The plan, the findings in the order in which they are found, the light."""
-    tasks = [asyncio.create_task(_find(check)) for check in checks]
+    tasks = [asyncio.create_task(_find(check)) for check in planned]
     _running.update(tasks)
     for task in tasks:
         task.add_done_callback(_running.discard)
     found: list[Finding] = []
     try:
-        yield _line({"checks": [check.as_json() for check in checks]})
+        yield _line({"checks": [check.as_json() for check in planned]})
         for ended in asyncio.as_completed(tasks):
             check, finding = await ended
             found.append(finding)
@@ -201,162 +163,3 @@ async def _find(check: Check) -> tuple[Check, Finding]:
     except Exception:
         log.exception("preflight.broken", check=check.check, subject=check.subject)
         return check, Finding.of(PhotoslotError())
-
-
-async def _database(state: State) -> Finding:
-    seen = await state["checks"].database.get()
-    if seen.reason != "ok":
-        return Finding("failed", seen.reason, figures={"schema": seen.schema})
-    return Finding(figures={"schema": seen.schema})
-
-
-async def _clock(state: State) -> Finding:
-    """Half of the way there and back is nobody's fault."""
-    before = datetime.now(UTC)
-    theirs = await installation.clock(state["db"])
-    after = datetime.now(UTC)
-    return clock_finding(theirs - (before + (after - before) / 2))
-
-
-def clock_finding(skew: timedelta) -> Finding:
-    """What a clock that goes before (or after) ours by so much means."""
-    skew_ms = round(skew / timedelta(milliseconds=1))
-    if abs(skew_ms) >= CLOCK_WARNING_MS:
-        status: FindingStatus = "failed" if abs(skew_ms) >= CLOCK_FAILED_MS else "warning"
-        return Finding(status, "clock_differs", figures={"skew_ms": skew_ms})
-    return Finding(figures={"skew_ms": skew_ms})
-
-
-async def _disk(state: State) -> Finding:
-    seen = await state["checks"].media.get()
-    if seen.reason != "ok" or seen.space is None:
-        return Finding("failed", seen.reason)
-    return disk_finding(seen.space.free_bytes, state["config"].min_free_disk_mb * 1024**2)
-
-
-def disk_finding(free_bytes: int, min_free_bytes: int) -> Finding:
-    """What so much room means, when shots are refused below the least."""
-    figures = {"free_bytes": free_bytes, "min_free_bytes": min_free_bytes}
-    if free_bytes - min_free_bytes < LOW_DISK_BYTES:
-        return Finding("warning", "disk_low", figures=figures)
-    return Finding(figures=figures)
-
-
-async def _public_url(state: State) -> Finding:
-    """Ask this service by its public address over a connection of its own, as a guest's phone
-    would."""
-    config = state["config"]
-    base, nonce = config.public_base_url, secrets.token_hex(NONCE_BYTES)
-    url = f"{base}/public/proof/{nonce}"
-    started = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout(LOOKUP_SECONDS):
-            answer = await get(state["client"], url, {"Connection": "close"})
-    except (PhotoslotError, TimeoutError) as error:
-        details = error.private if isinstance(error, PhotoslotError) else None
-        return Finding("failed", "public_url_unreachable", details, {"url": base})
-    figures = {"url": base, "ms": round((asyncio.get_running_loop().time() - started) * 1000)}
-    if not is_seal(config.jwt_signing_keys, SALT, nonce, _proof(answer.body)):
-        details = f"HTTP {answer.status}"
-        return Finding("failed", "public_url_leads_elsewhere", details, figures)
-    address = urlsplit(base)
-    if address.hostname in LOOPBACK:
-        return Finding("warning", "public_url_is_local", figures=figures)
-    if address.scheme != "https":
-        return Finding("warning", "public_url_is_not_https", figures=figures)
-    return Finding(figures=figures)
-
-
-class _Proof(msgspec.Struct):
-    proof: str = ""
-
-
-def _proof(body: bytes) -> str:
-    try:
-        return msgspec.json.decode(body, type=_Proof).proof
-    except msgspec.MsgspecError:
-        return ""
-
-
-async def _passwords(active: Sequence[Slot]) -> Finding:
-    missing = [slot.id for slot in active if not slot.has_ingest_password]
-    if missing:
-        return Finding("failed", "passwords_missing", figures={"slots": missing})
-    return Finding()
-
-
-async def _window(slots: Sequence[Prepared]) -> Finding:
-    """What has to wait longer than the longest window; nobody can look at it from here."""
-    if not slots:
-        return Finding("failed", "no_active_slot")
-    longest = max(slot.in_force.sync_response_seconds for slot in slots)
-    proxy = longest + PROXY_MARGIN_SECONDS
-    return Finding(figures={"longest_seconds": longest, "proxy_seconds": proxy})
-
-
-async def _provider(state: State, name: str, plans: Sequence[Plan]) -> Finding:
-    """Its key, and every model that is ordered from it."""
-    account = state["provider_keys"].accounts().get(name)
-    if account is None or not account.api_key:
-        return Finding("failed", NotConfigured.reason)
-    pings = {plan.model: plan.provider.ping for plan in plans if plan.provider.name == name}
-    figures = {"models": sorted(pings)}
-    try:
-        async with asyncio.timeout(LOOKUP_SECONDS):
-            results = await asyncio.gather(
-                *(ping(state["client"], account, model) for model, ping in pings.items())
-            )
-    except TimeoutError:
-        return Finding("failed", "provider_unavailable", figures=figures)
-    for result in results:
-        if not result.ok:
-            return Finding("failed", result.reason, result.details, figures)
-    ends = [result.shutdown_date for result in results if result.shutdown_date]
-    if ends and min(ends) <= (datetime.now(UTC) + MODEL_ENDS_SOON).date():
-        return Finding("warning", "model_ends", figures=figures | {"shutdown_date": min(ends)})
-    return Finding(figures=figures)
-
-
-async def _slot(request: Request[State], slot: Prepared, queue: ShotQueue | None) -> Finding:
-    """Whether the slot could take a shot, or how it took one."""
-    if slot.problem:
-        return Finding.of(slot.problem)
-    if queue is None:
-        return _unless_fallback(slot)
-    async with queue.free:
-        if queue.is_over:
-            return Finding("failed", "given_up")
-        return shot_finding(
-            slot, await test_shot.take(request.state, slot.in_force, guards.address(request))
-        )
-
-
-def _unless_fallback(slot: Prepared) -> Finding:
-    first = slot.plans[0]
-    ordered = (slot.in_force.provider, slot.in_force.operation)
-    if (first.provider.name, first.operation) == ordered:
-        return Finding()
-    return Finding("warning", "fallback_only")
-
-
-def shot_finding(slot: Prepared, shot: TestShot) -> Finding:
-    """What a test shot that went so means for the slot."""
-    window = slot.in_force.sync_response_seconds
-    figures = {
-        "job_id": shot.job_id,
-        "total_ms": shot.total_ms,
-        "window_seconds": window,
-        "provider": shot.provider,
-        "provider_calls": shot.provider_calls,
-    }
-    failure = shot.failure
-    if failure:
-        finding = Finding.of(failure, **figures)
-        # A camera is at work there: the slot is well.
-        is_busy = isinstance(failure, SlotBusy | ProviderBusy)
-        return replace(finding, status="warning") if is_busy else finding
-    if shot.stumble:
-        return Finding("warning", shot.stumble, figures=figures)
-    if shot.total_ms > SLOW_SHARE * window * 1000:
-        return Finding("warning", "slow", figures=figures)
-    return replace(_unless_fallback(slot), figures=figures)

@@ -1,4 +1,4 @@
-"""JSON in and out: bodies and queries checked against typed structures, answers encoded by msgspec."""
+"""JSON in and out: bodies and queries checked against typed structures, answers by msgspec."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar

@@ -14,7 +14,7 @@ from conftest import MakeService
 from PIL import Image
 from rig import Sandbox, Service, free_port, until
 
-from service.admin.preflight import clock_finding, disk_finding
+from service.admin.preflight_checks import clock_finding, disk_finding
 from service.pictures.sample_photo import sample_photo
 
 Rows = Callable[..., list[dict[str, Any]]]

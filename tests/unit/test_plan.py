@@ -43,7 +43,7 @@ STEPS: tuple[dict[str, str], ...] = (
     {
         "guests": "gallery results",
         "admin": "auth slot_fields slot_health slots templates settings providers journal shares"
-        " statistics preflight",
+        " statistics preflight_checks preflight",
     },
     {"": "lifespan app __main__"},
 )
