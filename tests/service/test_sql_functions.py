@@ -7,7 +7,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from service.db import SQL_FOLDER, Statement, load_statements
+
+from service.storage.database import SQL_FOLDER, Statement, load_statements
 
 pytestmark = pytest.mark.anyio
 
