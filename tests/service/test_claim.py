@@ -2,11 +2,11 @@ import asyncio
 import itertools
 import multiprocessing
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import psycopg
@@ -161,16 +161,31 @@ def claim_many(url: str, slot_ids: Sequence[str], key: bytes | None) -> list[tup
     return [(claim.outcome, str(claim.job_id)) for claim in asyncio.run(run())]
 
 
-def claim_from_two_processes(
-    url: str, *slot_ids: str, key: bytes | None = None
-) -> list[tuple[str, str]]:
-    """Each process takes its claims to all these slots in turn."""
+class ClaimFromBoth(Protocol):
+    """Two processes at once: each takes its claims to all these slots in turn."""
+
+    def __call__(self, *slot_ids: str, key: bytes | None = None) -> list[tuple[str, str]]: ...
+
+
+@pytest.fixture(scope="module")
+def _processes() -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         2, mp_context=context, initializer=join, initargs=(context.Barrier(2),)
     ) as processes:
-        halves = [processes.submit(claim_many, url, slot_ids, key) for _ in range(2)]
+        yield processes
+
+
+@pytest.fixture
+def claim_from_both(_processes: ProcessPoolExecutor, tables: Tables) -> ClaimFromBoth:
+    """See `ClaimFromBoth`."""
+
+    def claim(*slot_ids: str, key: bytes | None = None) -> list[tuple[str, str]]:
+        # Neither half ends without the other: each process has one of them.
+        halves = [_processes.submit(claim_many, tables.url, slot_ids, key) for _ in range(2)]
         return [claim for half in halves for claim in half.result(60)]
+
+    return claim
 
 
 def outcomes(claims: list[tuple[str, str]]) -> dict[str, int]:
@@ -185,11 +200,11 @@ def filed(rows: Rows) -> dict[tuple[str, str | None], int]:
 
 
 def test_a_slots_limit_holds_for_two_processes(
-    tables: Tables, slot: ChangeSlot, rows: Rows
+    claim_from_both: ClaimFromBoth, slot: ChangeSlot, rows: Rows
 ) -> None:
     slot("slot-001", max_in_flight=LIMIT)
 
-    claims = claim_from_two_processes(tables.url, "slot-001")
+    claims = claim_from_both("slot-001")
 
     assert outcomes(claims) == {"claimed": LIMIT, "slot_busy": AT_ONCE - LIMIT}
     assert filed(rows) == {
@@ -201,7 +216,7 @@ def test_a_slots_limit_holds_for_two_processes(
 
 
 def test_a_providers_limit_holds_for_two_processes_on_all_slots(
-    tables: Tables, slot: ChangeSlot, execute: Execute, rows: Rows
+    claim_from_both: ClaimFromBoth, slot: ChangeSlot, execute: Execute, rows: Rows
 ) -> None:
     slot_ids = [row["id"] for row in rows("select id from slot")]
     for slot_id in slot_ids:
@@ -209,14 +224,14 @@ def test_a_providers_limit_holds_for_two_processes_on_all_slots(
     limit = f'{{"gemini": {LIMIT}}}'
     execute("update settings set value = %s where key = 'provider_max_in_flight'", limit)
 
-    claims = claim_from_two_processes(tables.url, *slot_ids)
+    claims = claim_from_both(*slot_ids)
 
     assert outcomes(claims) == {"claimed": LIMIT, "provider_busy": AT_ONCE - LIMIT}
     assert filed(rows)[("pending", None)] == LIMIT
 
 
 def test_two_providers_limits_hold_for_plans_that_name_them_the_other_way_round(
-    tables: Tables, slot: ChangeSlot, execute: Execute, rows: Rows
+    claim_from_both: ClaimFromBoth, slot: ChangeSlot, execute: Execute, rows: Rows
 ) -> None:
     pairs = [("slot-001", "gemini", "openai"), ("slot-002", "openai", "gemini")]
     for slot_id, first, second in pairs:
@@ -224,7 +239,7 @@ def test_two_providers_limits_hold_for_plans_that_name_them_the_other_way_round(
     limits = f'{{"gemini": {LIMIT}, "openai": {LIMIT}}}'
     execute("update settings set value = %s where key = 'provider_max_in_flight'", limits)
 
-    claims = claim_from_two_processes(tables.url, *(slot_id for slot_id, _, _ in pairs))
+    claims = claim_from_both(*(slot_id for slot_id, _, _ in pairs))
 
     assert outcomes(claims) == {"claimed": 2 * LIMIT, "provider_busy": AT_ONCE - 2 * LIMIT}
     taken = rows("select provider, count(*) from job_history where status = 'pending' group by 1")
@@ -275,22 +290,22 @@ async def test_a_running_shot_moves_to_a_provider_that_has_room(
 
 
 def test_the_last_shot_of_the_day_is_given_out_once(
-    tables: Tables, slot: ChangeSlot, rows: Rows
+    claim_from_both: ClaimFromBoth, slot: ChangeSlot, rows: Rows
 ) -> None:
     slot("slot-001", max_in_flight=AT_ONCE, daily_limit=1)
 
-    claims = claim_from_two_processes(tables.url, "slot-001")
+    claims = claim_from_both("slot-001")
 
     assert outcomes(claims) == {"claimed": 1, "quota_exceeded": AT_ONCE - 1}
     assert filed(rows)[("failed", "quota_exceeded")] == AT_ONCE - 1
 
 
 def test_of_many_retries_at_once_one_is_taken_and_the_others_join_it(
-    tables: Tables, slot: ChangeSlot, rows: Rows
+    claim_from_both: ClaimFromBoth, slot: ChangeSlot, rows: Rows
 ) -> None:
     slot("slot-001", max_in_flight=LIMIT)
 
-    claims = claim_from_two_processes(tables.url, "slot-001", key=KEY)
+    claims = claim_from_both("slot-001", key=KEY)
 
     assert outcomes(claims) == {"claimed": 1, "joined": AT_ONCE - 1}
     assert len({job_id for _, job_id in claims}) == 1

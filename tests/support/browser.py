@@ -74,9 +74,9 @@ class SharedBrowser:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser: Debian's if it is there, else playwright's own."""
+    """A browser: Debian's if it is there, best its shell without windows, else playwright's own."""
     with sync_playwright() as playwright:
-        found = shutil.which("chromium")
+        found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         try:
             yield browser

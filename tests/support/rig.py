@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -22,7 +23,9 @@ ROOT = Path(__file__).parent.parent.parent
 SERVICE = ("-m", "service")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.01
+POLL_SHARE = 0.1
+MAX_POLL_SECONDS = 0.1
 # Below the ports Linux, macOS and Windows give to whoever connects.
 FIRST_PORT, LAST_PORT = 20_000, 32_000
 MOST_WORKERS = 16
@@ -39,12 +42,14 @@ def spelt(moment: datetime) -> str:
 
 
 def until(find: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
-    """The first true thing `find` gives; fails naming `what` when none came in time."""
-    end = time.monotonic() + seconds
+    """The first true thing `find` gives; fails naming `what` when none came in time. It looks less
+    often the longer it takes."""
+    started = time.monotonic()
     while not (found := find()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited * POLL_SHARE, POLL_SECONDS), MAX_POLL_SECONDS))
     return found
 
 
@@ -349,7 +354,8 @@ class Service(Program):
         return found
 
     def _answers(self, path: str) -> bool:
-        try:
-            return httpx.get(f"{self.url}{path}", trust_env=False, timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with closing(connection), suppress(OSError, HTTPException):
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        return False
