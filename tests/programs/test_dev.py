@@ -102,7 +102,9 @@ def nothing_runs(folder: Path, *ports: int) -> bool:
 
 
 @needs_curl
-def test_the_printed_curl_line_takes_a_shot(dev: Callable[..., Dev], tmp_path: Path) -> None:
+def test_the_printed_curl_line_takes_a_shot_and_a_second_service_is_refused_in_words(
+    dev: Callable[..., Dev], tmp_path: Path
+) -> None:
     service = dev().wait_ready()
     line = service.line("curl ")
     pasted = subprocess.run(
@@ -120,28 +122,17 @@ def test_the_printed_curl_line_takes_a_shot(dev: Callable[..., Dev], tmp_path: P
     assert kept.content == edited
     until(lambda: job_id in service.output, "a line about the shot in the terminal")
 
+    second = dev()
+    assert second.wait(30) == 2
+    assert f"already running here: pid {service.pid}, {service.address}" in second.output
+    assert httpx.get(f"{service.address}/healthz", trust_env=False).status_code == 200
+
     service.press_ctrl_c()
     assert service.wait(30) == 0
     assert nothing_runs(service.folder, service.port)
 
 
-def test_its_secrets_are_kept_and_private(dev: Callable[..., Dev]) -> None:
-    first = dev().wait_ready()
-    assert first.stop() == 0
-    second = dev().wait_ready()
-    assert second.line("ingest password") == first.line("ingest password")
-    assert (second.folder / "credentials.json").stat().st_mode & 0o777 == 0o600
-
-
-def test_a_second_one_is_refused_in_words(dev: Callable[..., Dev]) -> None:
-    first = dev().wait_ready()
-    second = dev()
-    assert second.wait(30) == 2
-    assert f"already running here: pid {first.pid}, {first.address}" in second.output
-    assert httpx.get(f"{first.address}/healthz", trust_env=False).status_code == 200
-
-
-def test_it_starts_again_after_it_was_killed(dev: Callable[..., Dev]) -> None:
+def test_it_starts_again_with_its_secrets_after_it_was_killed(dev: Callable[..., Dev]) -> None:
     first = dev().wait_ready()
     left = first.children()
     first.kill()
@@ -150,6 +141,8 @@ def test_it_starts_again_after_it_was_killed(dev: Callable[..., Dev]) -> None:
     second = dev(PORT=str(first.port)).wait_ready()
     assert not any(psutil.pid_exists(pid) for pid in left.values())
     assert set(second.children()) == set(left)
+    assert second.line("ingest password") == first.line("ingest password")
+    assert (second.folder / "credentials.json").stat().st_mode & 0o777 == 0o600
     assert second.stop() == 0
     assert nothing_runs(second.folder, second.port)
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,15 @@ def noun(path: Path) -> str:
     return module(path).split("/")[0]
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """The syntax tree of a file, flat; its module comes first."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path: Path) -> Iterator[str]:
     """The full dotted name of everything a file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -115,14 +122,13 @@ def ours(path: Path) -> set[str]:
 
 def words(path: Path) -> Iterator[ast.Constant]:
     """Every string of a file that is not a docstring."""
-    tree = ast.parse(path.read_text())
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if id(node) not in docstrings:
                 yield node
@@ -188,7 +194,7 @@ def test_routes_stand_in_one_table() -> None:
     makers = ("Route", "Mount", "WebSocketRoute", "Router", "add_route", "route")
     found = set()
     for path in service():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 called = node.func
                 name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
@@ -203,7 +209,7 @@ def test_statements_are_run_by_the_query_layer_only() -> None:
     for path in [*service(), *modules(ROOT / "bin")]:
         if path.parent == SERVICE / "queries":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 if node.func.attr in ("one", "many", "value", "run") and node.args:
                     first = node.args[0]
@@ -219,7 +225,7 @@ def test_there_is_no_sql_in_python(path: Path) -> None:
 def test_only_config_reads_the_environment(path: Path) -> None:
     reads = {
         node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute | ast.Name)
     } & {"environ", "environb", "getenv", "putenv"}
 
