@@ -157,8 +157,8 @@ def test_behind_https_the_cookie_is_bound_to_the_host(make_service: MakeService)
         assert page.get("/api/session", headers=plain).status_code == 401
 
 
-def test_logout_ends_the_session_everywhere(make_service: MakeService) -> None:
-    here, there = make_service(), make_service()
+def test_logout_ends_the_session_everywhere(service: Service, make_service: MakeService) -> None:
+    here, there = service, make_service()
     with sign_in(here) as admin, sign_in(here, anew=True) as other:
         assert session(there, admin.token).status_code == 200
 
@@ -348,8 +348,8 @@ def test_an_admin_inside_keeps_working_while_the_name_is_shut_out(admin: Admin) 
     assert admin.get("/api/session").status_code == 200
 
 
-def test_the_throttle_holds_in_every_process(make_service: MakeService) -> None:
-    here, there = make_service(), make_service()
+def test_the_throttle_holds_in_every_process(service: Service, make_service: MakeService) -> None:
+    here, there = service, make_service()
     ensure_account(here)
     for _ in range(10):
         login(here, password=WRONG)

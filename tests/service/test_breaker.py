@@ -1,7 +1,6 @@
 """A model that fails again and again is skipped, and looked at from time to time."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -92,10 +91,8 @@ def test_of_many_shots_in_two_processes_one_looks_whether_it_is_back(
     cameras = [Camera(make_service().url) for _ in range(2)]
     fail_often(cameras[0], sandbox)
     probe_now(execute)
-    sandbox.dial(latency_s=2.0)
 
-    with ThreadPoolExecutor() as threads:
-        answers = list(threads.map(lambda camera: camera.shoot(), cameras * 2))
+    answers = sandbox.hold([camera.shoot for camera in cameras * 2], ended=3)
 
     assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
     assert len(sandbox.calls()) == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -191,9 +192,8 @@ def test_one_shot_more_than_a_slot_takes_at_once_is_refused(
     camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", max_in_flight=2)
-    sandbox.dial(latency_s=1.0)
 
-    answers = camera.burst(3)
+    answers = sandbox.hold([camera.shoot] * 3, ended=1)
 
     [refused] = [answer for answer in answers if answer.status_code != 200]
     assert_refused(refused, 429, "slot_busy")
@@ -229,10 +229,8 @@ def test_two_processes_keep_the_limit_of_a_slot_together(
 ) -> None:
     slot("slot-001", max_in_flight=3)
     cameras = [camera, Camera(make_service().url)] * 4
-    sandbox.dial(latency_s=1.5)
 
-    with ThreadPoolExecutor() as threads:
-        answers = list(threads.map(lambda one: one.shoot(), cameras))
+    answers = sandbox.hold([one.shoot for one in cameras], ended=5)
 
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 5
     assert len(sandbox.calls()) == 3
@@ -248,10 +246,9 @@ def test_a_provider_takes_only_so_many_shots_of_all_slots(
         "update settings set value = %s::jsonb where key = 'provider_max_in_flight'",
         '{"gemini": 1, "openai": 60}',
     )
-    sandbox.dial(latency_s=1.0)
+    shots = [partial(camera.shoot, slot=name) for name in ("slot-001", "slot-002")]
 
-    with ThreadPoolExecutor() as threads:
-        answers = list(threads.map(lambda name: camera.shoot(slot=name), ["slot-001", "slot-002"]))
+    answers = sandbox.hold(shots, ended=1)
 
     [refused] = [answer for answer in answers if answer.status_code != 200]
     assert_refused(refused, 429, "provider_busy")
@@ -264,13 +261,14 @@ def test_a_service_at_its_limit_refuses_before_the_body(
     make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     camera = Camera(make_service(MAX_IN_FLIGHT="1").url)
-    sandbox.dial(latency_s=1.0)
+    sandbox.dial(hold=True)
 
     with ThreadPoolExecutor() as threads:
         first = threads.submit(camera.shoot)
         wait_for_calls(sandbox, 1)
         unsent = asked_before_sending(camera)
         sent = camera.shoot()
+        sandbox.release()
 
     assert_refused_unsent(unsent, 503, "overloaded")
     assert int(unsent.headers["retry-after"]) > 0
@@ -308,9 +306,8 @@ def test_two_that_race_for_the_last_shot_of_the_day(
     camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", daily_limit=1)
-    sandbox.dial(latency_s=0.3)
 
-    answers = camera.burst(2)
+    answers = sandbox.hold([camera.shoot] * 2, ended=1)
 
     [refused] = [answer for answer in answers if answer.status_code != 200]
     assert_refused(refused, 429, "quota_exceeded")

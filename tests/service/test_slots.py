@@ -537,9 +537,9 @@ def test_two_restores_at_once_make_no_version_twice(admin: Admin, rows: Rows) ->
 
 
 def test_a_change_holds_at_the_next_shot_in_every_process(
-    make_service: MakeService, sandbox: Sandbox
+    service: Service, make_service: MakeService, sandbox: Sandbox
 ) -> None:
-    here, there = make_service(), make_service()
+    here, there = service, make_service()
     camera = Camera(there.url)
     assert camera.shoot().status_code == 200
     with sign_in(here) as admin:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -240,6 +241,18 @@ class Sandbox(Program):
     def release(self, provider: str = "gemini") -> None:
         """Let held answers go; from now on all is well."""
         self.dial(provider=provider)
+
+    def hold(self, shots: Sequence[Callable[[], T]], *, ended: int) -> list[T]:
+        """Take all these shots at once and hold their providers' answers until so many have ended,
+        refused; then let the others end too. Their answers, in the order of the shots."""
+        self.dial(hold=True)
+        with ThreadPoolExecutor(len(shots)) as threads:
+            taken = [threads.submit(shot) for shot in shots]
+            try:
+                until(lambda: sum(one.done() for one in taken) == ended, f"{ended} are refused", 20)
+            finally:
+                self.release()
+            return [one.result() for one in taken]
 
     def reset(self) -> None:
         """Every provider answers well and has not been called."""
