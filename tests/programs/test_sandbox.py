@@ -274,7 +274,10 @@ def test_latency_is_the_whole_time_to_the_first_byte(
             time.sleep(0.3)
             yield body[start : start + len(body) // 5 + 1]
 
-    answer = gemini.post(f"/v1beta/models/{MODEL}:generateContent", content=slowly())
+    path, json_body = f"/v1beta/models/{MODEL}:generateContent", {
+        "content-type": "application/json"
+    }
+    answer = gemini.post(path, content=slowly(), headers=json_body)
     assert answer.status_code == 200
     # Its five pieces took 1.5 s, which are no part of 2 s after them.
     assert 2.0 <= sandbox.calls()[0]["latency_s"] < 3.3

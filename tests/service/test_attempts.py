@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from camera import Camera
 from conftest import MakeService
-from rig import Sandbox, Service
+from rig import Sandbox, Service, until
 
 from service.errors import (
     ProviderBadResponse,
@@ -211,11 +211,19 @@ def test_a_hundred_shots_at_once_all_have_their_connection(
 ) -> None:
     execute("update slot set max_in_flight = 100, sync_response_seconds = 30")
     execute("update settings set value = '{\"gemini\": 100}' where key = 'provider_max_in_flight'")
-    sandbox.dial(latency_s=4.0)
+    sandbox.dial(hold=True)
+    shots: list[Future[httpx.Response]] = []
 
-    answers = camera.burst(100)
+    def all_wait() -> bool:
+        return len(sandbox.calls()) == len(shots)
 
-    assert [answer.status_code for answer in answers] == [200] * 100
+    with ThreadPoolExecutor(100) as threads:
+        while len(shots) < 100:
+            shots += [threads.submit(camera.shoot) for _ in range(10)]
+            until(all_wait, f"{len(shots)} shots are at the provider", 20)
+        sandbox.release()
+
+    assert [shot.result().status_code for shot in shots] == [200] * 100
     assert rows("select sum(attempt_count) as calls from job_history") == [{"calls": 100}]
 
 
