@@ -1,6 +1,6 @@
 """Galleries for guests: from the admin's link to the hall and the phone, until the link ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from admin import Admin, signed_in
@@ -9,13 +9,12 @@ from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
 from rig import Service
+from tables import ChangeSlot, Execute
 
 from service.pictures.qr import qr_code
 
 pytestmark = pytest.mark.browser
 
-Execute = Callable[..., int]
-Slot = Callable[..., None]
 
 XSS = '<img src=x onerror="document.title=1">&<b>bold'
 
@@ -40,7 +39,7 @@ def thumbs(page: Page) -> list[str]:
 
 
 def test_a_link_made_by_an_admin_is_opened_by_a_guest(
-    admin_browser: Person, make_person: MakePerson, camera: Camera, slot: Slot
+    admin_browser: Person, make_person: MakePerson, camera: Camera, slot: ChangeSlot
 ) -> None:
     slot("slot-002", name=XSS)
     older, newer = (camera.shoot(slot="slot-002").headers["x-job-id"] for _ in range(2))

@@ -1,18 +1,16 @@
 """The ready light on a page: it asks before it costs, shows how far it is, and says what to do."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 from browser import PHONE, Held, Person, barriers
 from conftest import MakePerson
 from playwright.sync_api import Locator, Page, expect
 from rig import Sandbox
+from tables import ChangeSlot, Execute
 
 pytestmark = pytest.mark.browser
 
-Execute = Callable[..., int]
-Slot = Callable[..., None]
 
 XSS = '<img src=x onerror="document.title=1">&<b>bold'
 
@@ -24,7 +22,7 @@ def finding(page: Page, name: str) -> Locator:
 
 
 def test_one_red_slot_makes_the_light_red_and_says_what_to_do(
-    admin_browser: Person, sandbox: Sandbox, execute: Execute, slot: Slot
+    admin_browser: Person, sandbox: Sandbox, execute: Execute, slot: ChangeSlot
 ) -> None:
     execute("update slot set is_active = id in ('slot-001', 'slot-002')")
     slot("slot-002", name=XSS, settings={"prompt": "[sandbox outcome=content_blocked]"})

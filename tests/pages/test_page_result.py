@@ -1,9 +1,7 @@
 """The guest's page: a picture to look at, keep, share and take back, and what is left when it is
 gone."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
@@ -12,10 +10,10 @@ from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Page, expect
 from rig import Sandbox, Service, until
+from tables import Rows
 
 pytestmark = pytest.mark.browser
 
-Rows = Callable[..., list[dict[str, Any]]]
 
 NOBODYS_JOB = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
 KEPT_HOURS = 72

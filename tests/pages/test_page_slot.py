@@ -13,10 +13,10 @@ from camera import Camera
 from conftest import MakePerson
 from playwright.sync_api import Dialog, FilePayload, Locator, Page, expect
 from rig import Sandbox, Service, until
+from tables import Rows
 
 pytestmark = pytest.mark.browser
 
-Rows = Callable[..., list[dict[str, Any]]]
 
 PATH = "/slots/slot-001"
 XSS = '<img src=x onerror="document.title=1">&<b>bold'

@@ -3,7 +3,6 @@
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import archive
 import backup
@@ -16,10 +15,7 @@ from admin import Admin, signed_in
 from camera import Camera
 from conftest import MakeService
 from rig import Service
-from tables import new_database
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
+from tables import Execute, new_database
 
 
 @pytest.fixture

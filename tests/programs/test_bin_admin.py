@@ -9,18 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from admin import accounts, secrets_dir, sign_in
 from camera import PASSWORD, Camera
 from rig import ROOT, Service
-from tables import Tables
+from tables import Rows, Tables
 
 from service.crypto import verify_password
 from service.storage.accounts import Admins
 
-Rows = Callable[..., list[dict[str, Any]]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Terminal = Callable[..., tuple[int, str]]
 

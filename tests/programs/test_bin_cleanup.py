@@ -21,13 +21,10 @@ from admin import Admin, signed_in
 from camera import Camera, breeze_fields
 from conftest import MakeService
 from rig import ROOT, SIGNING_KEY, Sandbox, Service, until
-from tables import Tables
+from tables import Disk, Execute, Rows, Tables
 
 from service.storage.media import MARK
 
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Disk = Callable[..., list[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMAND = str(ROOT / "bin" / "cleanup")

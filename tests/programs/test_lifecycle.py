@@ -19,11 +19,7 @@ from camera import Answer, Camera, breeze_fields
 from conftest import MakeService
 from psycopg.conninfo import conninfo_to_dict
 from rig import Sandbox, Service, until
-from tables import Tables
-
-Rows = Callable[..., list[dict[str, Any]]]
-ChangeSlot = Callable[..., None]
-Disk = Callable[..., list[str]]
+from tables import ChangeSlot, Disk, Rows, Tables
 
 # The services of this run alone: its server may be that of others too.
 CONNECTED = (

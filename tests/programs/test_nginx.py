@@ -4,7 +4,6 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import photos
@@ -12,11 +11,7 @@ import pytest
 from camera import Answer, Camera, Wire
 from nginx import HEAD_SECONDS, Nginx, nginx
 from rig import Sandbox, Service, free_port, until
-from tables import Tables
-
-Rows = Callable[..., list[dict[str, Any]]]
-ChangeSlot = Callable[..., None]
-Disk = Callable[..., list[str]]
+from tables import ChangeSlot, Disk, Rows, Tables
 
 MB = 1024**2
 CONTINUE_SECONDS = 1.0

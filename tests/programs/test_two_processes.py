@@ -6,9 +6,8 @@ What each limit, lock and setting does across processes stands with it; here the
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import photos
@@ -17,10 +16,7 @@ from admin import signed_in
 from camera import Camera, breeze_fields
 from conftest import MakeService
 from rig import Sandbox, Service, until
-
-Rows = Callable[..., list[dict[str, Any]]]
-Slot = Callable[..., None]
-Disk = Callable[..., list[str]]
+from tables import ChangeSlot, Disk, Rows
 
 LIMIT = 3
 BURST = 10
@@ -48,7 +44,7 @@ def outcomes(rows: Rows) -> Counter[tuple[str, str | None]]:
 
 @pytest.mark.slow
 def test_limits_and_retries_hold_between_the_processes_of_one_start(
-    service: Service, sandbox: Sandbox, slot: Slot, rows: Rows, threads: ThreadPoolExecutor
+    service: Service, sandbox: Sandbox, slot: ChangeSlot, rows: Rows, threads: ThreadPoolExecutor
 ) -> None:
     slot("slot-001", max_in_flight=LIMIT)
     sandbox.dial(latency_s=SLOW_SECONDS)

@@ -15,12 +15,10 @@ from camera import Camera
 from conftest import MakeService
 from nginx import Nginx, nginx
 from rig import ROOT, Program, Sandbox, Service, until
-from tables import Tables
+from tables import Rows, Tables
 
 from service.storage import schema
 from service.storage.schema import is_contraction, known_migrations, misfit
-
-Rows = Callable[..., list[dict[str, Any]]]
 
 KNOWN = known_migrations()
 NEWEST = KNOWN[-1]

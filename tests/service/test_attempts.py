@@ -4,13 +4,13 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import httpx
 import pytest
 from camera import Camera
 from conftest import MakeService
 from rig import Sandbox, Service, until
+from tables import ChangeSlot, Disk, Rows
 
 from service.errors import (
     ProviderBadResponse,
@@ -23,9 +23,6 @@ from service.errors import (
 )
 from service.providers.attempts import JITTER, MIN_ATTEMPT_SECONDS, pause_before_repeat
 
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
 MODEL = "gemini-nano-banana-2.1"
 # What a busy machine was seen to add to two connects of 2 s, and a little more.
 BUSY_SECONDS = 3.0
@@ -106,7 +103,7 @@ def test_what_comes_and_goes_is_called_again(
     ],
 )
 def test_what_does_not_pass_ends_before_the_window(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk, outcome: str,
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk, outcome: str,
     status: int, reason: str, calls: int,
 ) -> None:  # fmt: skip
     slot("slot-001", sync_response_seconds=20)
@@ -125,7 +122,7 @@ def test_what_does_not_pass_ends_before_the_window(
 
 
 def test_with_too_little_left_the_first_failure_stands(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     slot("slot-001", sync_response_seconds=10)
     sandbox.dial(["503"], latency_s=4.5)
@@ -139,7 +136,7 @@ def test_with_too_little_left_the_first_failure_stands(
 
 
 def test_calls_are_recorded_one_by_one_and_those_that_may_be_paid_twice_are_counted(
-    camera: Camera, service: Service, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, service: Service, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     fallback = {"provider": "openai", "operation": "image_edit", "settings": {"prompt": "Snow"}}
     slot("slot-001", fallback=fallback)
@@ -171,7 +168,7 @@ def black_hole() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_a_provider_that_is_not_reached_is_given_up_within_five_seconds(
-    make_service: MakeService, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    make_service: MakeService, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     openai = {"provider": "openai", "settings": {"prompt": "Snow"}}
     slot("slot-002", **openai)
@@ -207,7 +204,7 @@ def test_a_provider_that_is_not_reached_is_given_up_within_five_seconds(
 
 @pytest.mark.slow
 def test_a_hundred_shots_at_once_all_have_their_connection(
-    camera: Camera, slot: Slot, sandbox: Sandbox, execute: Callable[..., int], rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, execute: Callable[..., int], rows: Rows
 ) -> None:
     execute("update slot set max_in_flight = 100, sync_response_seconds = 30")
     execute("update settings set value = '{\"gemini\": 100}' where key = 'provider_max_in_flight'")

@@ -1,6 +1,6 @@
 """The audit: who signed in and who changed what, readable page by page."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +9,7 @@ import photos
 import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, ensure_account, signed_in
 from rig import Service
-
-Execute = Callable[..., int]
-Rows = Callable[..., list[dict[str, Any]]]
+from tables import Execute, Rows
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -16,9 +16,7 @@ import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, accounts, ensure_account, sign_in, signed_in
 from conftest import MakeService
 from rig import SIGNING_KEY, Service, until
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
+from tables import Execute, Rows
 
 ELSEWHERE = "127.0.0.2"
 NEW_KEY = "another signing key of the tests: 43 bytes "

@@ -1,6 +1,6 @@
 """A model that fails again and again is skipped, and looked at from time to time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,14 +9,11 @@ from admin import Admin, signed_in
 from camera import Camera
 from conftest import MakeService
 from rig import Sandbox, Service
+from tables import ChangeSlot, Execute, Rows
 
 from service.queries import breakers
 from service.queries.breakers import OPENING_FAILURES
 from service.storage.database import Database
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Slot = Callable[..., None]
 
 MODEL = "gemini-nano-banana-2.1"
 FALLBACK = {"provider": "openai", "operation": "image_edit", "settings": {"prompt": "Snow"}}
@@ -71,7 +68,7 @@ def test_a_model_that_failed_five_times_in_a_row_is_not_called(
 
 
 def test_the_fallback_begins_at_once_and_other_models_go_on(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     fail_often(camera, sandbox)
     slot("slot-001", fallback=FALLBACK)
@@ -145,7 +142,7 @@ async def test_a_call_that_began_before_the_last_answer_is_no_news(
 
 
 def test_a_window_that_was_too_short_is_not_held_against_it(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     slot("slot-001", sync_response_seconds=10, fallback=FALLBACK)
     sandbox.dial(["hang"])
@@ -211,7 +208,7 @@ def test_admins_see_what_is_skipped_since_when_and_why(
 
 
 def test_a_wrong_key_makes_its_slots_red_and_a_fallback_makes_them_yellow(
-    camera: Camera, service: Service, admin: Admin, slot: Slot, sandbox: Sandbox
+    camera: Camera, service: Service, admin: Admin, slot: ChangeSlot, sandbox: Sandbox
 ) -> None:
     slot("slot-002", **FALLBACK)
     slot("slot-003", fallback=FALLBACK)
@@ -235,7 +232,7 @@ def test_a_wrong_key_makes_its_slots_red_and_a_fallback_makes_them_yellow(
 
 
 def test_an_unknown_model_makes_its_slot_red_and_no_other(
-    camera: Camera, admin: Admin, slot: Slot, sandbox: Sandbox
+    camera: Camera, admin: Admin, slot: ChangeSlot, sandbox: Sandbox
 ) -> None:
     unknown = {"prompt": "Snow", "model": "gemini-of-tomorrow"}
     slot("slot-001", settings=unknown)

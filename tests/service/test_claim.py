@@ -2,7 +2,7 @@ import asyncio
 import itertools
 import multiprocessing
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from tables import Tables
+from tables import ChangeSlot, Execute, Rows, Tables
 
 from service.errors import DatabaseUnavailable
 from service.queries import jobs, media, slots, workers
@@ -23,9 +23,6 @@ from service.upkeep.worker_lock import open_worker_lock
 
 pytestmark = pytest.mark.anyio
 
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-ChangeSlot = Callable[..., None]
 
 AT_ONCE = 50
 LIMIT = 7

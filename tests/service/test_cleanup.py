@@ -1,9 +1,8 @@
 """The button that removes what is over: expired files go, everything else stays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import photos
@@ -12,10 +11,7 @@ from admin import Admin, signed_in
 from camera import Camera
 from conftest import MakeService
 from rig import Service
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Disk = Callable[..., list[str]]
+from tables import Disk, Execute, Rows
 
 MANY = 1200
 NOTHING = {"files": 0, "bytes": 0, "rows": 0, "failed": 0, "interrupted": 0, "adopted": 0}

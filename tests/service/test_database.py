@@ -2,7 +2,7 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,13 @@ import pytest
 from conftest import OUR_POOL
 from psycopg.conninfo import conninfo_to_dict
 from rig import free_port, until
-from tables import Tables
+from tables import Rows, Tables
 
 from service.errors import DatabaseUnavailable
 from service.storage.database import Database, load_statements, open_database
 
 pytestmark = pytest.mark.anyio
 
-Rows = Callable[..., list[dict[str, Any]]]
 
 # Two seconds are promised; a busy machine gets a little more.
 AWAY_SECONDS = 2.5

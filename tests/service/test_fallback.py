@@ -10,11 +10,7 @@ import psycopg
 import pytest
 from camera import Camera
 from rig import Sandbox, until
-from tables import Tables
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
+from tables import ChangeSlot, Disk, Rows, Tables
 
 FIRST, SECOND = "gemini-nano-banana-2.1", "gemini-3-pro-image"
 OPENAI = {"provider": "openai", "operation": "image_edit", "settings": {"prompt": "Snow"}}
@@ -50,7 +46,13 @@ def outcomes(row: dict[str, Any]) -> list[tuple[str, str]]:
     ],
 )
 def test_what_the_first_plan_could_not_do_the_second_does(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk, outcome: str, reason: str
+    camera: Camera,
+    slot: ChangeSlot,
+    sandbox: Sandbox,
+    rows: Rows,
+    disk: Disk,
+    outcome: str,
+    reason: str,
 ) -> None:
     slot("slot-001", **two_plans(outcome, "ok"))
 
@@ -71,7 +73,7 @@ def test_what_the_first_plan_could_not_do_the_second_does(
 
 
 def test_a_plan_that_cannot_run_is_left_out(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     nowhere = [{"role": "style", "media_id": str(uuid4())}]
     slot("slot-001", **two_plans("ok", "ok"), templates=nowhere)
@@ -95,7 +97,7 @@ def test_a_plan_that_cannot_run_is_left_out(
     ],
 )
 def test_when_both_fail_the_last_one_tells_unless_the_photo_was_declined(
-    camera: Camera, slot: Slot, rows: Rows, disk: Disk, first: str, second: str, status: int,
+    camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, first: str, second: str, status: int,
     reason: str,
 ) -> None:  # fmt: skip
     slot("slot-001", **two_plans(first, second))
@@ -110,7 +112,7 @@ def test_when_both_fail_the_last_one_tells_unless_the_photo_was_declined(
 
 
 def test_both_plans_share_one_window(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slots = {
         "slot-001": two_plans("hang", "ok"),
@@ -141,7 +143,7 @@ def test_both_plans_share_one_window(
 
 
 def test_a_fallback_whose_provider_is_full_changes_nothing(
-    camera: Camera, slot: Slot, sandbox: Sandbox, execute: Callable[..., int], rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, execute: Callable[..., int], rows: Rows
 ) -> None:
     execute("update settings set value = '{\"openai\": 1}' where key = 'provider_max_in_flight'")
     busy = OPENAI | {"settings": {"prompt": "[sandbox latency=2] Snow"}}
@@ -162,7 +164,7 @@ def test_a_fallback_whose_provider_is_full_changes_nothing(
 
 
 def test_each_provider_gets_the_photo_in_a_type_it_takes(
-    camera: Camera, slot: Slot, sandbox: Sandbox, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, disk: Disk
 ) -> None:
     """Gemini takes HEIC, OpenAI does not."""
     slot("slot-001", **plan("400", FIRST), fallback=OPENAI, max_side_px=0)
@@ -175,7 +177,7 @@ def test_each_provider_gets_the_photo_in_a_type_it_takes(
 
 
 def test_the_row_shows_who_works_on_it(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     slot("slot-001", **two_plans("400", "ok"))
     slot("slot-001", fallback=plan("ok", SECOND, latency=1) | {"operation": "style_transfer"})
@@ -190,7 +192,7 @@ def test_the_row_shows_who_works_on_it(
 
 
 def test_without_the_database_the_fallback_is_not_called(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, tables: Tables
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, tables: Tables
 ) -> None:
     """Nobody can tell then whether its provider has room for one more."""
     slot("slot-001", **two_plans("400", "ok", latency=1))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -11,9 +11,7 @@ import photos
 import pytest
 from camera import BOUNDARY, PASSWORD, breeze_fields, part
 from rig import Sandbox, Service
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
+from tables import Disk, Rows
 
 MAX_FIELDS = 64
 MAX_FIELD_BYTES = 16 * 1024

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,11 +15,9 @@ from camera import Camera
 from conftest import MakeService
 from itsdangerous import URLSafeSerializer
 from rig import SIGNING_KEY, Service, spelt
+from tables import Execute, Rows
 
 from service.pictures.qr import qr_code
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
 
 NEW_KEY = "another signing key that only the tests have: 53 bytes"
 STRANGERS_KEY = "a signing key of somebody who is not this service at all"

@@ -1,13 +1,13 @@
 """A slot of Gemini as cameras and admins meet it: the whole service, the simulated Gemini."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import photos
 import pytest
 from admin import Admin, signed_in
 from camera import Camera
 from rig import Sandbox, Service
+from tables import ChangeSlot, Disk, Rows
 from test_openai_shots import use
 from test_provider_failures import (
     AUTH,
@@ -20,10 +20,6 @@ from test_provider_failures import (
 )
 from test_slots import saved
 
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
-
 MODEL = "gemini-nano-banana-2.1"
 
 
@@ -34,7 +30,7 @@ def admin(service: Service) -> Iterator[Admin]:
 
 
 def test_a_photo_comes_back_edited_and_accounted_for(
-    camera: Camera, sandbox: Sandbox, slot: Slot, rows: Rows
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot, rows: Rows
 ) -> None:
     settings = {
         "prompt": "Snow",
@@ -199,7 +195,7 @@ def test_what_an_answer_without_a_picture_cost_counts_for_the_shot(
 
 
 def test_a_model_shut_down_since_it_was_saved_is_not_even_called(
-    camera: Camera, sandbox: Sandbox, slot: Slot
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot
 ) -> None:
     slot("slot-001", settings={"prompt": "x", "model": "gemini-3-pro-image-preview"})
 
@@ -211,7 +207,7 @@ def test_a_model_shut_down_since_it_was_saved_is_not_even_called(
 
 
 def test_a_model_that_google_does_not_know_is_an_error_of_this_slot_alone(
-    camera: Camera, sandbox: Sandbox, slot: Slot
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot
 ) -> None:
     slot("slot-001", settings={"prompt": "x", "model": "gemini-9-image"})
 

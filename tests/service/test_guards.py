@@ -1,8 +1,7 @@
 """Strangers, and other people's pages, at the admins' doors."""
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import httpx
@@ -10,10 +9,9 @@ import pytest
 from admin import ADMIN, ADMIN_PASSWORD, Admin, ensure_account, signed_in
 from conftest import MakeService
 from rig import Service
+from tables import Rows
 
 from service import app
-
-Rows = Callable[..., list[dict[str, Any]]]
 
 ID = "00000000-0000-4000-8000-000000000000"
 SAMPLES = {"slot_id": "slot-001", "version:int": "1"}

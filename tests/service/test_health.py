@@ -1,6 +1,5 @@
 """/healthz and what is seen of the providers: cheap, honest, and nothing for strangers."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,16 +9,13 @@ from admin import Admin, secrets_dir, signed_in
 from camera import Camera
 from conftest import MakeService
 from rig import Sandbox, Service, until
+from tables import ChangeSlot, Execute, Rows
 
 from service.config import ProviderAccount
 from service.monitoring.provider_health import ModelHealth, ProviderHealth
 from service.providers.http import open_client
 from service.storage.accounts import ProviderKeys
 from service.storage.database import Database
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Slot = Callable[..., None]
 
 MODEL = "gemini-nano-banana-2.1"
 ENDING = "gpt-image-1.5"
@@ -87,7 +83,7 @@ def standings(admin: Admin, provider: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-def test_a_model_that_ends_soon_is_a_warning(make_service: MakeService, slot: Slot) -> None:
+def test_a_model_that_ends_soon_is_a_warning(make_service: MakeService, slot: ChangeSlot) -> None:
     slot("slot-001", provider="openai", settings={"prompt": "Snow", "model": ENDING})
     service = make_service()
     with signed_in(service) as admin:

@@ -3,9 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -15,10 +13,7 @@ from camera import PASSWORD, Camera, breeze_fields
 from conftest import MakeService
 from PIL import Image, ImageChops, ImageOps, ImageStat
 from rig import SIGNING_KEY, Sandbox, Service, spelt
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
+from tables import ChangeSlot, Disk, Rows
 
 MODEL = "gemini-nano-banana-2.1"
 PROVIDER_KEY = "a-key-nobody-may-read"
@@ -159,7 +154,7 @@ def test_only_the_result_stays_on_the_disk(
 
 
 def test_the_provider_gets_the_photo_prepared_and_the_prompt(
-    camera: Camera, sandbox: Sandbox, slot: Slot
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot
 ) -> None:
     slot("slot-001", settings={"prompt": 'Make it «снег» & 5 > 3 "now"\n'})
     photo = photos.jpeg(3000, 2000, orientation=photos.TURNED_LEFT, gps=True)
@@ -182,7 +177,7 @@ def test_a_photo_is_never_scaled_up(camera: Camera, sandbox: Sandbox) -> None:
 
 
 def test_a_slot_with_side_0_sends_the_very_bytes(
-    camera: Camera, sandbox: Sandbox, slot: Slot
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot
 ) -> None:
     slot("slot-001", max_side_px=0)
     photo = photos.jpeg(3000, 2000, orientation=photos.TURNED_LEFT, gps=True)

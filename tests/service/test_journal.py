@@ -17,9 +17,8 @@ from admin import Admin, signed_in
 from camera import Camera
 from psycopg.types.json import Jsonb
 from rig import Sandbox, Service, spelt
+from tables import Execute
 
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
 MakeJob = Callable[..., str]
 
 MIB = 1024**2

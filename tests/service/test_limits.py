@@ -1,9 +1,7 @@
 """Who may post how much: passwords, the throttle, and every limit of a slot and of the service."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import httpx
 import photos
@@ -11,13 +9,9 @@ import pytest
 from camera import PASSWORD, Answer, Camera
 from conftest import MakeService
 from rig import Sandbox, Service, until
+from tables import ChangeSlot, Disk, Execute, Rows
 
 from service.throttle import INGEST
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
 
 WRONG = "wrong password"
 ELSEWHERE = "127.0.0.2"
@@ -90,7 +84,7 @@ def test_a_wrong_password_in_the_header_is_refused_before_the_body(
 
 
 def test_a_slot_without_a_password_is_closed_and_not_open(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", ingest_password_hash=None)
 
@@ -115,7 +109,7 @@ def test_a_provider_without_a_key_is_not_called(
 
 
 def test_settings_that_do_not_fit_the_operation_are_not_sent(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     slot("slot-001", settings={"prompt": "Snow", "aspect_ratio": "1:17"})
 
@@ -168,7 +162,7 @@ def test_failures_of_long_ago_do_not_count(camera: Camera, rows: Rows, execute: 
 
 
 def test_a_disabled_slot_is_refused_before_the_body(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", is_active=False)
 
@@ -189,7 +183,7 @@ def test_an_unknown_slot_is_refused_before_the_body(
 
 
 def test_one_shot_more_than_a_slot_takes_at_once_is_refused(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", max_in_flight=2)
 
@@ -204,7 +198,7 @@ def test_one_shot_more_than_a_slot_takes_at_once_is_refused(
 
 
 def test_a_slot_is_free_again_when_its_shots_have_ended(
-    camera: Camera, slot: Slot, sandbox: Sandbox
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox
 ) -> None:
     slot("slot-001", max_in_flight=1)
     sandbox.dial(["400", "ok"])
@@ -212,7 +206,9 @@ def test_a_slot_is_free_again_when_its_shots_have_ended(
     assert [camera.shoot().status_code for _ in range(3)] == [502, 200, 200]
 
 
-def test_a_full_slot_leaves_the_others_alone(camera: Camera, slot: Slot, sandbox: Sandbox) -> None:
+def test_a_full_slot_leaves_the_others_alone(
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox
+) -> None:
     slot("slot-001", max_in_flight=1)
     sandbox.dial(latency_s=1.0)
 
@@ -225,7 +221,7 @@ def test_a_full_slot_leaves_the_others_alone(camera: Camera, slot: Slot, sandbox
 
 
 def test_two_processes_keep_the_limit_of_a_slot_together(
-    camera: Camera, make_service: MakeService, slot: Slot, sandbox: Sandbox, rows: Rows
+    camera: Camera, make_service: MakeService, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:
     slot("slot-001", max_in_flight=3)
     cameras = [camera, Camera(make_service().url)] * 4
@@ -303,7 +299,7 @@ def test_a_full_disk_refuses_before_the_body(
 
 
 def test_two_that_race_for_the_last_shot_of_the_day(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", daily_limit=1)
 
@@ -318,7 +314,7 @@ def test_two_that_race_for_the_last_shot_of_the_day(
 
 
 def test_the_daily_limit_counts_neither_failures_nor_yesterday(
-    camera: Camera, slot: Slot, sandbox: Sandbox, execute: Execute
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, execute: Execute
 ) -> None:
     slot("slot-001", daily_limit=1)
     sandbox.dial(["400", "ok"])

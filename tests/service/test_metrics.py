@@ -3,21 +3,16 @@
 import os
 import re
 import signal
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 from camera import Camera
 from conftest import MakeService
 from rig import ROOT, Service, until
+from tables import ChangeSlot, Execute, Rows
 
 from service.machines.metrics import ServiceGauges
 from service.monitoring.checks import DatabaseCheck, MediaCheck
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Slot = Callable[..., None]
 
 TOKEN = "only-Prometheus-knows-this"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| ", re.M)
@@ -44,7 +39,7 @@ def samples(service: Service, **headers: str) -> dict[str, float]:
 
 
 def test_it_tells_what_its_page_lists_and_nothing_else(
-    service: Service, camera: Camera, slot: Slot
+    service: Service, camera: Camera, slot: ChangeSlot
 ) -> None:
     slot("slot-001", daily_limit=100)
     assert camera.shoot().status_code == 200
@@ -67,7 +62,7 @@ def page() -> str:
 
 
 def test_the_service_tells_how_full_and_how_busy_it_is(
-    make_service: MakeService, slot: Slot, execute: Execute, rows: Rows
+    make_service: MakeService, slot: ChangeSlot, execute: Execute, rows: Rows
 ) -> None:
     slot("slot-002", sync_response_seconds=20, max_in_flight=3)
     execute("insert into login_throttle values ('a', 9, now(), now() + interval '1 minute')")

@@ -1,8 +1,7 @@
 """A slot of OpenAI as cameras and admins meet it: the whole service, the simulated OpenAI."""
 
 import io
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import photos
 import pytest
@@ -10,6 +9,7 @@ from admin import Admin, signed_in
 from camera import Camera
 from PIL import Image
 from rig import Sandbox, Service, until
+from tables import ChangeSlot, Disk, Rows
 from test_provider_failures import (
     AUTH,
     BAD_RESPONSE,
@@ -20,10 +20,6 @@ from test_provider_failures import (
     assert_refused,
 )
 from test_slots import paths, saved
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
 
 MODEL = "gpt-image-2.6-flare"
 ORDER = {"provider": "openai", "operation": "image_edit", "settings": {"prompt": "Snow"}}
@@ -82,7 +78,7 @@ def admin(service: Service) -> Iterator[Admin]:
 
 
 @pytest.fixture
-def ordered(slot: Slot) -> None:
+def ordered(slot: ChangeSlot) -> None:
     """The first slot orders from OpenAI."""
     slot("slot-001", **ORDER, **SHORT)
 
@@ -136,7 +132,7 @@ def test_the_bytes_tell_what_the_picture_is(
 
 @pytest.mark.parametrize("max_side_px", [0, 1024])
 def test_a_heic_photo_arrives_as_jpeg(
-    camera: Camera, sandbox: Sandbox, slot: Slot, max_side_px: int
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot, max_side_px: int
 ) -> None:
     slot("slot-001", **ORDER, max_side_px=max_side_px)
 
@@ -255,7 +251,7 @@ def test_what_the_model_does_not_take_is_refused_when_a_slot_is_saved(
 
 
 def test_a_model_shut_down_since_it_was_saved_is_not_even_called(
-    camera: Camera, sandbox: Sandbox, slot: Slot
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot
 ) -> None:
     slot("slot-001", **ORDER | {"settings": {"prompt": "x", "model": "gpt-image-1"}})
 

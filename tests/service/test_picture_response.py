@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
+from tables import Execute, Rows
 
 from service.config import Config
 from service.http import links
@@ -24,8 +25,6 @@ from service.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
 
 JOB = UUID("3f0e8a52-5a4d-4c55-9d0c-4f6c1d2b7a10")
 BASE = "https://photos.example"

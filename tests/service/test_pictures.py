@@ -1,7 +1,6 @@
 """What is in the file: every picture format, turned, deep, cut, flooded, or no picture at all."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,7 @@ from camera import Camera
 from conftest import MakeService
 from PIL import Image, ImageChops, ImageOps, ImageStat
 from rig import Sandbox, Service
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
+from tables import ChangeSlot, Disk, Rows
 
 MEGABYTE = 1024**2
 OUTCOMES = "select status, failure_reason, finished_at is not null as finished from job_history"
@@ -248,7 +244,7 @@ def test_transparency_is_kept_for_a_provider_that_takes_png(
     assert left_thirds_differ_by(plain.content, written.content) < 30
 
 
-def test_a_file_of_exactly_the_limit_is_taken(camera: Camera, slot: Slot, rows: Rows) -> None:
+def test_a_file_of_exactly_the_limit_is_taken(camera: Camera, slot: ChangeSlot, rows: Rows) -> None:
     slot("slot-001", size_limit_mb=1)
 
     answer = camera.shoot(padded(MEGABYTE))
@@ -258,7 +254,7 @@ def test_a_file_of_exactly_the_limit_is_taken(camera: Camera, slot: Slot, rows: 
 
 
 def test_a_file_one_byte_over_the_limit_is_refused(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", size_limit_mb=1)
 

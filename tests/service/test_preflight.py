@@ -13,13 +13,11 @@ from admin import Admin, signed_in
 from conftest import MakeService
 from PIL import Image
 from rig import Sandbox, Service, free_port, until
+from tables import ChangeSlot, Execute, Rows
 
 from service.admin.preflight_checks import clock_finding, disk_finding
 from service.pictures.sample_photo import sample_photo
 
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Slot = Callable[..., None]
 Line = dict[str, Any]
 
 CLOSED_SECONDS = 2.0
@@ -102,7 +100,7 @@ def test_the_picture_of_a_test_shot_is_for_admins(admin: Admin, only: Callable[.
 
 
 def test_one_red_slot_says_why_and_leaves_the_others_green(
-    admin: Admin, only: Callable[..., None], slot: Slot
+    admin: Admin, only: Callable[..., None], slot: ChangeSlot
 ) -> None:
     only("slot-001", "slot-002", "slot-003")
     slot("slot-002", settings={"prompt": "[sandbox outcome=content_blocked]"})
@@ -142,7 +140,7 @@ def test_without_shots_it_costs_nothing_and_finds_a_refused_key(
 
 
 def test_what_is_not_configured_is_red(
-    make_service: MakeService, only: Callable[..., None], slot: Slot
+    make_service: MakeService, only: Callable[..., None], slot: ChangeSlot
 ) -> None:
     only("slot-001")
     slot("slot-001", ingest_password_hash=None)

@@ -10,10 +10,7 @@ import pytest
 from camera import Camera, Wire
 from conftest import MakeService
 from rig import Sandbox, Service, free_port, until
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
+from tables import ChangeSlot, Disk, Rows
 
 WINDOW_SECONDS = 10
 RESERVE_SECONDS = 1
@@ -187,7 +184,7 @@ def test_a_provider_that_nobody_reaches_is_unavailable_at_once(
 
 
 def test_the_window_bounds_every_call_however_slow(
-    camera: Camera, slot: Slot, sandbox: Sandbox, rows: Rows, disk: Disk
+    camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     plans = {
         "slot-001": "[sandbox outcome=hang] Snow",

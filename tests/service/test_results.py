@@ -1,10 +1,8 @@
 """Public pictures: shown, resumed, cached, previewed, and gone on the second."""
 
 import io
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -15,13 +13,9 @@ from camera import Camera, breeze_fields
 from conftest import MakeService
 from PIL import Image
 from rig import SIGNING_KEY, Sandbox, Service, spelt, until
-from tables import Tables
+from tables import Disk, Execute, Rows, Tables
 
 from service.pictures.qr import qr_code
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Disk = Callable[..., list[str]]
 
 HOURS_72 = 72 * 3600
 NEW_KEY = "another signing key that only the tests have: 53 bytes"

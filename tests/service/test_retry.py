@@ -1,8 +1,7 @@
 """A camera that sends its shot again: the same picture once more, and never a second bill."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import photos
@@ -10,11 +9,7 @@ import pytest
 from camera import Camera, breeze_fields
 from conftest import MakeService
 from rig import Sandbox, Service, until
-
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
+from tables import ChangeSlot, Disk, Execute, Rows
 
 PHOTO = photos.jpeg(text="retry")
 FIELDS = breeze_fields(PHOTO)
@@ -99,7 +94,7 @@ def test_both_processes_at_once_pay_only_once(
 
 
 def test_a_retry_on_a_full_slot_joins_the_running_shot(
-    camera: Camera, sandbox: Sandbox, slot: Slot, rows: Rows, disk: Disk
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot, rows: Rows, disk: Disk
 ) -> None:
     slot("slot-001", max_in_flight=1, daily_limit=1)
     sandbox.dial(latency_s=1.0)
@@ -190,7 +185,7 @@ def test_the_same_shot_to_another_slot_is_a_new_order(
 def test_the_same_shot_to_a_changed_slot_is_a_new_order(
     camera: Camera,
     sandbox: Sandbox,
-    slot: Slot,
+    slot: ChangeSlot,
     execute: Execute,
     rows: Rows,
     disk: Disk,

@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -14,8 +14,7 @@ from admin import ADMIN, Admin, secrets_dir, sign_in, signed_in
 from camera import PASSWORD, Camera
 from conftest import MakeService
 from rig import Sandbox, Service, until
-
-Rows = Callable[..., list[dict[str, Any]]]
+from tables import Rows
 
 URL = "/api/settings"
 # The sandbox refuses it as the provider refuses a mistyped key.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,7 @@ from admin import ADMIN, Admin, sign_in, signed_in
 from camera import PASSWORD, Camera
 from conftest import MakeService
 from rig import Sandbox, Service
-from tables import Tables
-
-Rows = Callable[..., list[dict[str, Any]]]
-Slot = Callable[..., None]
+from tables import Rows, Tables
 
 URL = "/api/slots/slot-001"
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
@@ -443,7 +440,11 @@ def test_history_keeps_every_version(admin: Admin, colleague: Admin) -> None:
         (2, ADMIN),
         (1, "migration 0001"),
     ]
-    assert [one["snapshot"]["name"] for one in told["versions"]] == ["Third", "Second", "Slot 1"]
+    assert [one["snapshot"]["name"] for one in told["versions"]] == [
+        "Third",
+        "Second",
+        "Slot 1",
+    ]
     assert "argon2" not in admin.get(f"{URL}/versions").text
     assert "ingest_password" not in admin.get(f"{URL}/versions").text
 

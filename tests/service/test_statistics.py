@@ -15,11 +15,10 @@ from camera import Camera
 from conftest import MakeService
 from psycopg.types.json import Jsonb
 from rig import Sandbox, Service, spelt, until
+from tables import Execute, Rows
 
 from service.queries.stats import duration_of
 
-Rows = Callable[..., list[dict[str, Any]]]
-Execute = Callable[..., int]
 MakeJob = Callable[..., str]
 
 BENCH = Path(__file__).parent.parent / "bench"

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,9 +13,7 @@ from admin import ADMIN, Admin, signed_in
 from camera import Camera
 from PIL import Image
 from rig import Sandbox, Service
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
+from tables import Disk, Rows
 
 URL = "/api/template-media"
 SLOT = "/api/slots/slot-001"

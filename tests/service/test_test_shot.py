@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,10 +12,7 @@ from admin import Admin, signed_in
 from camera import Camera
 from PIL import Image
 from rig import Sandbox, Service
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
+from tables import ChangeSlot, Disk, Rows
 
 URL = "/api/slots/slot-001/test-run"
 
@@ -77,7 +74,9 @@ def test_its_row_says_that_it_is_a_test(admin: Admin, rows: Rows) -> None:
     assert (row["source"], row["status"], row["attempt_count"]) == ("test", "done", 1)
 
 
-def test_it_needs_no_password_and_no_active_slot(admin: Admin, slot: Slot, camera: Camera) -> None:
+def test_it_needs_no_password_and_no_active_slot(
+    admin: Admin, slot: ChangeSlot, camera: Camera
+) -> None:
     slot("slot-001", is_active=False, ingest_password_hash=None)
 
     assert camera.shoot().status_code == 404
@@ -228,7 +227,7 @@ def test_a_providers_refusal_is_told_and_kept(
 
 
 def test_it_stands_in_line_like_every_shot(
-    admin: Admin, camera: Camera, slot: Slot, sandbox: Sandbox
+    admin: Admin, camera: Camera, slot: ChangeSlot, sandbox: Sandbox
 ) -> None:
     slot("slot-001", daily_limit=1)
     assert camera.shoot().status_code == 200

@@ -16,10 +16,7 @@ import pytest
 from camera import PASSWORD, Answer, Camera, Wire, breeze_fields
 from conftest import MakeService
 from rig import SIGNING_KEY, Sandbox, Service, until
-
-Rows = Callable[..., list[dict[str, Any]]]
-ChangeSlot = Callable[..., None]
-Disk = Callable[..., list[str]]
+from tables import ChangeSlot, Disk, Rows
 
 BREEZE_BOUNDARY = "-" * 12 + "293582696224464412345678"
 CONTINUE_SECONDS = 0.05

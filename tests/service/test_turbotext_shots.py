@@ -18,15 +18,11 @@ from conftest import StartService
 from PIL import Image
 from rig import ROOT, Sandbox, Service, free_port, until
 from stranger import Stranger, open_stranger
-from tables import Tables
+from tables import ChangeSlot, Disk, Rows, Tables
 from test_provider_failures import assert_refused
 
 from service.queries import paces
 from service.storage.database import open_database
-
-Rows = Callable[..., list[dict[str, Any]]]
-Disk = Callable[..., list[str]]
-Slot = Callable[..., None]
 
 HASTY = str(ROOT / "tests" / "support" / "hasty.py")
 
@@ -50,7 +46,7 @@ def _service(_start_service: StartService) -> Iterator[Service]:
 
 
 @pytest.fixture(autouse=True)
-def edits(slot: Slot) -> None:
+def edits(slot: ChangeSlot) -> None:
     """slot-001 edits by Turbotext."""
     slot("slot-001", provider="turbotext", operation="image_edit", settings={"prompt": "Snow"})
 
@@ -157,7 +153,7 @@ def test_photo_and_template_are_fetched_in_their_roles_as_jpeg_or_png(
 
 
 def test_an_untouched_photo_goes_out_as_it_came(
-    camera: Camera, sandbox: Sandbox, slot: Slot
+    camera: Camera, sandbox: Sandbox, slot: ChangeSlot
 ) -> None:
     slot("slot-001", max_side_px=0)
     photo = photos.png()
@@ -323,7 +319,7 @@ def test_no_stranger_gets_the_key_or_a_visit(
 
 @pytest.mark.slow
 def test_a_queue_that_never_ends_is_given_up_inside_the_window(
-    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, slot: Slot
+    camera: Camera, sandbox: Sandbox, rows: Rows, disk: Disk, slot: ChangeSlot
 ) -> None:
     slots = {"slot-001": "ok@endless", "slot-002": "hang", "slot-003": "download:slow@0"}
     slots["slot-004"] = "poll:500@0"

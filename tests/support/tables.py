@@ -1,6 +1,6 @@
 """The test database: read it, change it, bring it back to how the migrations left it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from typing import Any
@@ -15,6 +15,11 @@ from psycopg.types.json import Jsonb
 from pytest_postgresql.janitor import DatabaseJanitor
 
 Connection = psycopg.Connection[dict[str, Any]]
+# What tests are given, under the names of the fixtures: `rows`, `execute`, `slot`, `disk`.
+Rows = Callable[..., list[dict[str, Any]]]
+Execute = Callable[..., int]
+ChangeSlot = Callable[..., None]
+Disk = Callable[..., list[str]]
 
 FOREIGN_KEYS = """
     select c.relname as name, r.relname as refers_to
