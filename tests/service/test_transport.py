@@ -14,19 +14,19 @@ import photos
 import psutil
 import pytest
 from camera import PASSWORD, Answer, Camera, Wire, breeze_fields
-from conftest import MakeService
-from rig import SIGNING_KEY, Sandbox, Service, until
+from conftest import MakeService, StartService
+from impatient import HEAD_SECONDS, SEND_SECONDS, UPLOAD_SECONDS
+from rig import ROOT, SIGNING_KEY, Sandbox, Service, until
 from tables import ChangeSlot, Disk, Rows
 
 BREEZE_BOUNDARY = "-" * 12 + "293582696224464412345678"
 CONTINUE_SECONDS = 0.05
 HEALTHY_SECONDS = 0.1
 WINDOW_SECONDS = 10
-UPLOAD_SECONDS = 4.0  # that window without the reserve of 1 s and the least provider call of 5 s
-HEAD_SECONDS = 10.0
 LINGER_SECONDS = 2.0
-SEND_SECONDS = 60.0
 LEEWAY_SECONDS = 1.0
+DRIP_SECONDS = 0.1
+IMPATIENT = str(ROOT / "tests" / "support" / "impatient.py")
 # A device that has hung up, or is hung up on after LINGER_SECONDS, is gone long before.
 LET_GO_SECONDS = 8.0
 MB = 1024**2
@@ -556,85 +556,112 @@ def test_bytes_after_the_declared_length_are_not_taken_for_a_part_of_the_shot(
 # Slow and silent devices
 
 
-def test_what_stalls_or_drips_is_let_go_in_time(
-    service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
-) -> None:
-    for number in range(1, 6):
-        slow_slot(slot, f"slot-{number:03}")
-    known, mime = camera.multipart()
-    unknown, _ = camera.multipart(password_last=True)
+@pytest.fixture(scope="module")
+def _impatient(_start_service: StartService) -> Iterator[Service]:
+    service = _start_service({}, [IMPATIENT])
+    try:
+        yield service.wait_ready()
+    finally:
+        service.stop()
 
-    def upload(slot_id: str, body: bytes, drip: Callable[[Wire], None], **head: Any) -> Answer:
-        with camera.wire() as wire:
-            wire.send(camera.request(body, mime, slot_id, expect=False, **head))
+
+@pytest.fixture
+def impatient(_impatient: Service, service: Service) -> Service:
+    """A second service on the same database and folder, with less patience (`impatient`)."""
+    return _impatient
+
+
+@pytest.fixture
+def hurried(impatient: Service) -> Iterator[Camera]:
+    """A camera that posts to the impatient service."""
+    camera = Camera(impatient.url)
+    with healthy(impatient):
+        yield camera
+    camera.switch_off()
+    until(lambda: not _held(impatient), "every connection and file is let go", LET_GO_SECONDS)
+
+
+def byte_by_byte(wire: Wire, rest: bytes) -> None:
+    """Never silent for long, and never done."""
+    wire.send_slowly(rest[: int(UPLOAD_SECONDS / DRIP_SECONDS)], 1, DRIP_SECONDS)
+
+
+def chunk_by_chunk(wire: Wire, rest: bytes) -> None:
+    for byte in rest[: int(UPLOAD_SECONDS / DRIP_SECONDS)]:
+        wire.send_chunked(bytes([byte]), end=False)
+        time.sleep(DRIP_SECONDS)
+
+
+def be_silent(_wire: Wire, _rest: bytes) -> None:
+    return
+
+
+def send_rest(wire: Wire, rest: bytes) -> None:
+    wire.send(rest)
+
+
+@pytest.mark.parametrize(
+    ("known", "drip", "announce"),
+    [
+        (True, byte_by_byte, {}),
+        (False, byte_by_byte, {}),
+        (True, be_silent, {}),
+        (True, send_rest, {"more": 100}),
+        (True, chunk_by_chunk, {"chunked": True}),
+    ],
+    ids=["drips", "drips-unknown", "stalls", "announced-more", "drips-chunks"],
+)
+def test_an_upload_that_stalls_or_drips_is_let_go_in_time(
+    hurried: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox, known: bool,
+    drip: Callable[[Wire, bytes], None], announce: dict[str, int],
+) -> None:  # fmt: skip
+    slow_slot(slot, "slot-001")
+    body, mime = hurried.multipart(password_last=not known)
+    head: dict[str, Any] = {"chunked": True} if "chunked" in announce else {}
+    if "more" in announce:
+        head["length"] = len(body) + announce["more"]
+    with hurried.wire() as wire:
+        sent = b"" if head.get("chunked") else body
+        wire.send(hurried.request(sent, mime, expect=False, **head))
+        if head.get("chunked"):
+            wire.send_chunked(body[:9000], end=False)
+        else:
             wire.send(body[:9000])
-            drip(wire)
-            answer = wire.answer(WINDOW_SECONDS)
-            assert wire.is_closed(LINGER_SECONDS + LEEWAY_SECONDS)
-            return answer
+        drip(wire, body[9000:])
+        answer = wire.answer(WINDOW_SECONDS)
+        assert wire.is_closed(LINGER_SECONDS + LEEWAY_SECONDS)
 
-    def byte_by_byte(wire: Wire) -> None:
-        wire.send_slowly(known[9000 : 9000 + int(UPLOAD_SECONDS)], 1, 1)
-
-    def chunk_by_chunk(wire: Wire) -> None:
-        wire.send_chunked(known[:9000], end=False)
-        for byte in known[9000 : 9000 + int(UPLOAD_SECONDS)]:
-            wire.send_chunked(bytes([byte]), end=False)
-            time.sleep(1)
-
-    def be_silent(_wire: Wire) -> None:
-        return
-
-    def send_rest(wire: Wire) -> None:
-        wire.send(known[9000:])
-
-    def half_a_head(pause: float, letters: bytes) -> float:
-        started = time.monotonic()
-        with camera.wire() as wire:
-            wire.send(b"POST /api/ingest/slot-001 HTTP/1.1\r\nhost: x\r\nx-half")
-            for letter in letters:
-                wire.send(bytes([letter]))
-                time.sleep(pause)
-            assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
-        return time.monotonic() - started
-
-    def an_empty_line_more() -> float:
-        with camera.wire() as wire:
-            wire.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            assert wire.answer().status == 200
-            started = time.monotonic()
-            wire.send(b"\r\n")
-            assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
-        return time.monotonic() - started
-
-    with ThreadPoolExecutor(8) as threads, healthy(service):
-        heads = [
-            threads.submit(an_empty_line_more),
-            threads.submit(half_a_head, 0, b""),
-            threads.submit(half_a_head, 1, b"abcdefgh"),
-        ]
-        uploads = [
-            threads.submit(upload, "slot-001", known, byte_by_byte),
-            threads.submit(upload, "slot-002", unknown, byte_by_byte),
-            threads.submit(upload, "slot-003", known, be_silent),
-            threads.submit(upload, "slot-004", known, send_rest, length=len(known) + 100),
-            threads.submit(upload, "slot-005", b"", chunk_by_chunk, chunked=True),
-        ]
-        answers = [work.result() for work in uploads]
-        assert max(work.result() for work in heads) < HEAD_SECONDS + LEEWAY_SECONDS
-
-    for answer in answers:
-        assert refusal(answer) == (408, "upload_timeout")
-        assert UPLOAD_SECONDS - 0.1 < answer.seconds < UPLOAD_SECONDS + LEEWAY_SECONDS
-    found = rows("select slot_id, status, failure_reason from job_history order by slot_id")
-    assert [tuple(row.values()) for row in found] == [
-        ("slot-001", "failed", "upload_timeout"),
-        ("slot-003", "failed", "upload_timeout"),
-        ("slot-004", "failed", "upload_timeout"),
-        ("slot-005", "failed", "upload_timeout"),
-    ]
+    assert refusal(answer) == (408, "upload_timeout")
+    assert UPLOAD_SECONDS - 0.1 < answer.seconds < UPLOAD_SECONDS + LEEWAY_SECONDS
+    found = rows("select status, failure_reason from job_history")
+    ended = {"status": "failed", "failure_reason": "upload_timeout"}
+    assert found == ([ended] if known else [])
     assert disk() == []
     assert sandbox.calls() == []
+
+
+@pytest.mark.parametrize("letters", [b"", b"abcdefgh"], ids=["silence", "drip"])
+def test_half_a_head_is_let_go_in_time(hurried: Camera, letters: bytes) -> None:
+    started = time.monotonic()
+    with hurried.wire() as wire:
+        wire.send(b"POST /api/ingest/slot-001 HTTP/1.1\r\nhost: x\r\nx-half")
+        for letter in letters:
+            wire.send(bytes([letter]))
+            time.sleep(HEAD_SECONDS / 10)
+        assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
+
+    assert time.monotonic() - started < HEAD_SECONDS + LEEWAY_SECONDS
+
+
+def test_an_empty_line_after_a_request_is_let_go_in_time(hurried: Camera) -> None:
+    with hurried.wire() as wire:
+        wire.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert wire.answer().status == 200
+        started = time.monotonic()
+        wire.send(b"\r\n")
+        assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
+
+    assert time.monotonic() - started < HEAD_SECONDS + LEEWAY_SECONDS
 
 
 def test_a_device_that_reads_slowly_gets_every_byte_in_the_end(
@@ -659,17 +686,16 @@ def test_a_device_that_reads_slowly_gets_every_byte_in_the_end(
     assert rows("select delivered from job_history") == [{"delivered": True}] * 2
 
 
-@pytest.mark.slow
-def test_a_device_that_never_reads_is_let_go_after_a_minute(
-    service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
+def test_a_device_that_never_reads_is_let_go_in_time(
+    hurried: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
     big_picture(slot, sandbox)
-    started = time.monotonic()
-    with small_reader(camera) as reader:
-        send_shot(reader, camera, BIG)
-        until(lambda: is_undelivered(rows), "the service gives up", SEND_SECONDS + 10)
+    with small_reader(hurried) as reader:
+        send_shot(reader, hurried, BIG)
+        until(lambda: rows("select 1 from job_history where status = 'done'"), "it is answered", 30)
+        started = time.monotonic()
+        until(lambda: is_undelivered(rows), "the service gives up", SEND_SECONDS + LEEWAY_SECONDS)
         assert time.monotonic() - started > SEND_SECONDS - 1
-        until(lambda: not _held(service), "the connection is closed", LET_GO_SECONDS)
     done(rows, disk)
 
 
