@@ -6,13 +6,12 @@ the last of them alone.
 """
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 SLOW = ("browser", "slow")
-PAGES = "test_page"
+PAGES = "tests/pages"
 
 
 def slow_first(items: list[pytest.Item]) -> None:
@@ -32,7 +31,7 @@ def slow_first(items: list[pytest.Item]) -> None:
 def piece_of(nodeid: str) -> str:
     """The piece of work a test belongs to."""
     file = nodeid.split("::")[0]
-    return PAGES if Path(file).name.startswith(PAGES) else file
+    return PAGES if file.startswith(f"{PAGES}/") else file
 
 
 class Pieces(LoadScopeScheduling):
