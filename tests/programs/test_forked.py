@@ -135,7 +135,8 @@ program = Program(command, {{}}, Path({str(tmp_path)!r}) / "output.log", start=f
 print(program.pid, flush=True)
 time.sleep(60)
 """
-    environment = inherited() | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    here = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
+    environment = inherited() | {"PYTHONPATH": here}
     with subprocess.Popen(
         [sys.executable, "-c", starter], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
