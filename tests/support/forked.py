@@ -78,6 +78,8 @@ class Forks:
         python, *program = command
         assert python == sys.executable, f"this is another interpreter: {python}"
         self._orders = self._orders or self._start_server()
+        # Whoever has the program may read at once what it has said so far.
+        log_path.write_bytes(b"")
         order = Order(program, dict(environment), str(log_path), str(folder))
         body = json.dumps(asdict(order)).encode()
         told, teller = socket.socketpair()
