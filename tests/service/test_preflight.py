@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import psutil
 import pytest
 from admin import Admin, signed_in
+from camera import Camera
 from conftest import MakeService
 from PIL import Image
 from rig import Sandbox, Service, free_port, until
@@ -119,6 +121,22 @@ def test_one_red_slot_says_why_and_leaves_the_others_green(
     )
     assert by_name["slot-001"]["status"] == "ok"
     assert (lines[-1]["ready"], lines[-1]["failed"]) == (False, 2)
+
+
+def test_a_test_shot_without_room_is_told_so(
+    make_service: MakeService, only: Callable[..., None], sandbox: Sandbox
+) -> None:
+    only("slot-001")
+    full = make_service(MAX_IN_FLIGHT="1")
+    sandbox.dial(hold=True)
+    with ThreadPoolExecutor(1) as threads, signed_in(full) as admin:
+        shot = threads.submit(Camera(full.url).shoot)
+        until(sandbox.calls, "the only place is taken")
+        told = found(preflight(admin))["slot-001"]
+        sandbox.release()
+        assert shot.result().status_code == 200
+
+    assert (told["status"], told["reason"]) == ("failed", "overloaded")
 
 
 NOBODY = "b5a1c7e2-0d3f-4a68-9c41-7f2e8d90a613"
