@@ -1,8 +1,8 @@
 """Which test runs when, and in which of the processes of a run.
 
-A file is one piece of work, so that what its module sets up is set up once; the pages' files are
-one piece together, so that they share a browser. Files with slow tests go first: nobody waits for
-the last of them alone.
+A file is one piece of work, so that what its module sets up is set up once; the files of single
+pages are one piece together, so that they share a browser. Files with slow tests go first: nobody
+waits for the last of them alone.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 SLOW = ("browser", "slow")
-PAGES = "tests/pages"
+PAGES = "tests/pages/test_page_"
 
 
 def slow_first(items: list[pytest.Item]) -> None:
@@ -31,7 +31,7 @@ def slow_first(items: list[pytest.Item]) -> None:
 def piece_of(nodeid: str) -> str:
     """The piece of work a test belongs to."""
     file = nodeid.split("::")[0]
-    return PAGES if file.startswith(f"{PAGES}/") else file
+    return PAGES if file.startswith(PAGES) else file
 
 
 class Pieces(LoadScopeScheduling):
