@@ -1,4 +1,4 @@
-"""The rig every test stands in: one PostgreSQL, one sandbox and one service for a run.
+"""Fixtures of every test: one PostgreSQL, one sandbox and one service for a run.
 
 A test that uses any of them finds them as new: tables as the migrations left them with the ingest
 password set, no files, dials and calls reset. Nothing connects beyond this machine.
