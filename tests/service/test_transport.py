@@ -601,29 +601,26 @@ def send_rest(wire: Wire, rest: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "drip", "announce"),
+    ("known", "drip", "more", "chunked"),
     [
-        (True, byte_by_byte, {}),
-        (False, byte_by_byte, {}),
-        (True, be_silent, {}),
-        (True, send_rest, {"more": 100}),
-        (True, chunk_by_chunk, {"chunked": True}),
+        (True, byte_by_byte, 0, False),
+        (False, byte_by_byte, 0, False),
+        (True, be_silent, 0, False),
+        (True, send_rest, 100, False),
+        (True, chunk_by_chunk, 0, True),
     ],
     ids=["drips", "drips-unknown", "stalls", "announced-more", "drips-chunks"],
 )
 def test_an_upload_that_stalls_or_drips_is_let_go_in_time(
     hurried: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox, known: bool,
-    drip: Callable[[Wire, bytes], None], announce: dict[str, int],
+    drip: Callable[[Wire, bytes], None], more: int, chunked: bool,
 ) -> None:  # fmt: skip
     slow_slot(slot, "slot-001")
     body, mime = hurried.multipart(password_last=not known)
-    head: dict[str, Any] = {"chunked": True} if "chunked" in announce else {}
-    if "more" in announce:
-        head["length"] = len(body) + announce["more"]
+    announced: dict[str, Any] = {"chunked": True} if chunked else {"length": len(body) + more}
     with hurried.wire() as wire:
-        sent = b"" if head.get("chunked") else body
-        wire.send(hurried.request(sent, mime, expect=False, **head))
-        if head.get("chunked"):
+        wire.send(hurried.request(body, mime, expect=False, **announced))
+        if chunked:
             wire.send_chunked(body[:9000], end=False)
         else:
             wire.send(body[:9000])
