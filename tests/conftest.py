@@ -5,17 +5,20 @@ password set, no files, dials and calls reset. Nothing connects beyond this mach
 """
 
 import functools
+import gc
 import itertools
 import json
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import embedded
 import guard
+import psycopg
 import pytest
 from browser import Person, SharedBrowser
 from camera import PASSWORD, Camera
@@ -23,7 +26,7 @@ from forked import Forks
 from httpx._transports import default as _transports
 from migrate import migrate
 from playwright.sync_api import Browser
-from rig import SERVICE, Sandbox, Service, Start, spawn, until
+from rig import ROOT, SERVICE, Sandbox, Service, Start, spawn, until
 from schedule import Pieces, slow_first
 from tables import Tables, new_database
 
@@ -33,6 +36,7 @@ from service.storage.database import Database, open_database
 from service.storage.media import MARK
 
 SETTLED_SECONDS = 10
+PROGRAM_SECONDS = 60.0
 # What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the services.
 OUR_POOL = "a test of photoslot"
 LOG_LINES = 30
@@ -84,11 +88,20 @@ def postgres_url() -> Iterator[str]:
     try:
         server = embedded.start(folder / "data")
         try:
+            _hurry(server.get_uri())
             yield server.get_uri()
         finally:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def _hurry(server_url: str) -> None:
+    """What a server of tests keeps need not outlive the machine."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for name in ("fsync", "full_page_writes"):
+            connection.execute(f"alter system set {name} = off".encode())
+        connection.execute("select pg_reload_conf()")
 
 
 @pytest.fixture
@@ -178,6 +191,36 @@ def _forks(_home: Path) -> Iterator[Forks]:
     forks = Forks(_home / "forks.log")
     yield forks
     forks.stop()
+
+
+class RunProgram(Protocol):
+    """Runs a program of `bin/` to its end, with this text on its standard input. A variable of
+    None is taken away."""
+
+    def __call__(
+        self, *arguments: str, text: str = "", **variables: str | None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+ProgramOf = Callable[[str, Mapping[str, str]], RunProgram]
+
+
+@pytest.fixture
+def program_of(_forks: Forks) -> ProgramOf:
+    """`program_of("admin", environment)` is `bin/admin` in this environment, forked."""
+
+    def program_of(name: str, environment: Mapping[str, str]) -> RunProgram:
+        def run(
+            *arguments: str, text: str = "", **variables: str | None
+        ) -> subprocess.CompletedProcess[str]:
+            wanted = {**environment, **variables}
+            given = {name: value for name, value in wanted.items() if value is not None}
+            program = [str(ROOT / "bin" / f"{name}.py"), *arguments]
+            return _forks.run(program, given, text, PROGRAM_SECONDS)
+
+        return run
+
+    return program_of
 
 
 @pytest.fixture(scope="session")
@@ -309,6 +352,16 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """The browser is closed before a test that does not use it."""
     if "browser" not in getattr(nextitem, "fixturenames", ()):
         _browser.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """What is made for thousands of tests stays until the end: looking for garbage among it would
+    cost seconds."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from admin import accounts, secrets_dir, sign_in
 from camera import PASSWORD, Camera
+from conftest import ProgramOf, RunProgram
 from rig import ROOT, Service
 from tables import Rows, Tables
 
 from service.crypto import verify_password
 from service.storage.accounts import Admins
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 Terminal = Callable[..., tuple[int, str]]
 
 COMMAND = str(ROOT / "bin" / "admin")
@@ -44,23 +44,8 @@ def environment(secrets: Path, tables: Tables) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    """Run the command with text on its standard input; a variable of None is taken away."""
-
-    def run(
-        *arguments: str, text: str = "", **variables: str | None
-    ) -> subprocess.CompletedProcess[str]:
-        wanted = {**environment, **variables}
-        return subprocess.run(
-            [COMMAND, *arguments],
-            input=text,
-            env={name: value for name, value in wanted.items() if value is not None},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-
-    return run
+def run(program_of: ProgramOf, environment: dict[str, str]) -> RunProgram:
+    return program_of("admin", environment)
 
 
 @pytest.fixture
@@ -94,7 +79,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_add_makes_an_account(run: Run, secrets: Path) -> None:
+def test_add_makes_an_account(run: RunProgram, secrets: Path) -> None:
     done = run("add", "serg", text=f"{WANTED}\n")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "added serg\n", "")
@@ -103,7 +88,7 @@ def test_add_makes_an_account(run: Run, secrets: Path) -> None:
     assert verify_password(WANTED, account.password_hash)
 
 
-def test_only_the_owner_may_read_what_it_writes(run: Run, secrets: Path) -> None:
+def test_only_the_owner_may_read_what_it_writes(run: RunProgram, secrets: Path) -> None:
     assert run("add", "serg", text=WANTED).returncode == 0
 
     assert mode(secrets) == 0o700
@@ -113,7 +98,9 @@ def test_only_the_owner_may_read_what_it_writes(run: Run, secrets: Path) -> None
     }
 
 
-def test_a_file_that_others_may_read_is_closed_at_the_next_change(run: Run, secrets: Path) -> None:
+def test_a_file_that_others_may_read_is_closed_at_the_next_change(
+    run: RunProgram, secrets: Path
+) -> None:
     run("add", "serg", text=WANTED)
     path = secrets / "runtime_credentials.json"
     path.chmod(0o644)
@@ -122,7 +109,7 @@ def test_a_file_that_others_may_read_is_closed_at_the_next_change(run: Run, secr
     assert mode(path) == 0o600
 
 
-def test_the_file_keeps_hashes_not_passwords(run: Run, secrets: Path) -> None:
+def test_the_file_keeps_hashes_not_passwords(run: RunProgram, secrets: Path) -> None:
     run("add", "serg", text=WANTED)
 
     text = (secrets / "runtime_credentials.json").read_text()
@@ -132,7 +119,7 @@ def test_the_file_keeps_hashes_not_passwords(run: Run, secrets: Path) -> None:
     assert entry["password_hash"].startswith("$argon2id$")
 
 
-def test_list_names_every_admin(run: Run) -> None:
+def test_list_names_every_admin(run: RunProgram) -> None:
     assert "there are no admins yet" in run("list").stdout
     for name in ("serg", "igor"):
         assert run("add", name, text=WANTED).returncode == 0
@@ -142,7 +129,7 @@ def test_list_names_every_admin(run: Run) -> None:
     assert (done.returncode, done.stdout) == (0, "igor\nserg\n")
 
 
-def test_password_changes_one_account_and_no_other(run: Run, secrets: Path) -> None:
+def test_password_changes_one_account_and_no_other(run: RunProgram, secrets: Path) -> None:
     for name in ("serg", "igor"):
         run("add", name, text=WANTED)
     before = Admins(secrets).find("igor")
@@ -156,7 +143,7 @@ def test_password_changes_one_account_and_no_other(run: Run, secrets: Path) -> N
     assert Admins(secrets).find("igor") == before
 
 
-def test_remove_takes_an_account_away(run: Run, secrets: Path) -> None:
+def test_remove_takes_an_account_away(run: RunProgram, secrets: Path) -> None:
     for name in ("serg", "igor"):
         run("add", name, text=WANTED)
 
@@ -184,7 +171,12 @@ def test_remove_takes_an_account_away(run: Run, secrets: Path) -> None:
     ],
 )
 def test_it_refuses_and_changes_nothing(
-    run: Run, secrets: Path, rows: Rows, arguments: tuple[str, ...], text: str, complaint: str
+    run: RunProgram,
+    secrets: Path,
+    rows: Rows,
+    arguments: tuple[str, ...],
+    text: str,
+    complaint: str,
 ) -> None:
     run("add", "serg", text=WANTED)
     before = (secrets / "runtime_credentials.json").read_bytes()
@@ -210,7 +202,9 @@ def test_it_refuses_and_changes_nothing(
         ("add", "--password", "x"),
     ],
 )
-def test_wrong_use_is_told_apart(run: Run, secrets: Path, arguments: tuple[str, ...]) -> None:
+def test_wrong_use_is_told_apart(
+    run: RunProgram, secrets: Path, arguments: tuple[str, ...]
+) -> None:
     refused = run(*arguments, text=WANTED)
 
     assert refused.returncode == 2
@@ -218,7 +212,7 @@ def test_wrong_use_is_told_apart(run: Run, secrets: Path, arguments: tuple[str, 
     assert not secrets.exists()
 
 
-def test_a_folder_it_cannot_use_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_folder_it_cannot_use_is_named(run: RunProgram, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
 
     refused = run("add", "serg", text=WANTED, SECRETS_DIR=str(tmp_path / "file"))
@@ -227,7 +221,7 @@ def test_a_folder_it_cannot_use_is_named(run: Run, tmp_path: Path) -> None:
     assert "SECRETS_DIR" in refused.stderr
 
 
-def test_a_damaged_file_is_not_written_over(run: Run, secrets: Path) -> None:
+def test_a_damaged_file_is_not_written_over(run: RunProgram, secrets: Path) -> None:
     run("add", "serg", text=WANTED)
     path = secrets / "runtime_credentials.json"
     path.write_text('{"admins": {')
@@ -282,7 +276,7 @@ def test_a_name_is_refused_before_it_asks(terminal: Terminal) -> None:
     assert "Password" not in screen
 
 
-def test_a_running_service_obeys_at_once(run: Run, service: Service) -> None:
+def test_a_running_service_obeys_at_once(run: RunProgram, service: Service) -> None:
     folder = str(secrets_dir(service))
     done = run("add", "anna", text=WANTED, SECRETS_DIR=folder)
     assert done.returncode == 0, done.stderr
@@ -295,7 +289,9 @@ def test_a_running_service_obeys_at_once(run: Run, service: Service) -> None:
         accounts(service).remove("anna")
 
 
-def test_ingest_password_is_set_on_every_slot_at_once(run: Run, camera: Camera, rows: Rows) -> None:
+def test_ingest_password_is_set_on_every_slot_at_once(
+    run: RunProgram, camera: Camera, rows: Rows
+) -> None:
     assert camera.shoot(password=PASSWORD).status_code == 200
 
     done = run("ingest-password", text="a new one\n")
@@ -314,7 +310,7 @@ def test_ingest_password_is_set_on_every_slot_at_once(run: Run, camera: Camera, 
 
 
 def test_ingest_password_needs_no_secrets_folder_and_the_others_no_database(
-    run: Run, secrets: Path
+    run: RunProgram, secrets: Path
 ) -> None:
     assert run("list", DATABASE_URL=None).returncode == 0
     assert run("ingest-password", text="a new one", SECRETS_DIR=None).returncode == 0
@@ -323,7 +319,7 @@ def test_ingest_password_needs_no_secrets_folder_and_the_others_no_database(
     assert "DATABASE_URL" in refused.stderr
 
 
-def test_a_database_that_is_away_is_told(run: Run) -> None:
+def test_a_database_that_is_away_is_told(run: RunProgram) -> None:
     refused = run(
         "ingest-password", text="a new one", DATABASE_URL="postgresql://127.0.0.1:1/nothing"
     )

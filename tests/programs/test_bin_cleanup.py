@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,11 @@ import psycopg
 import pytest
 from admin import Admin, signed_in
 from camera import Camera, breeze_fields
-from conftest import MakeService
+from conftest import MakeService, ProgramOf, RunProgram
 from rig import ROOT, SIGNING_KEY, Sandbox, Service, until
 from tables import Disk, Execute, Rows, Tables
 
 from service.storage.media import MARK
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMAND = str(ROOT / "bin" / "cleanup")
 SECONDS = 60.0
@@ -51,20 +49,8 @@ def environment(service: Service, tables: Tables) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    """Run the command; a variable of None is taken away."""
-
-    def run(*arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
-        wanted = {**environment, **variables}
-        return subprocess.run(
-            [COMMAND, *arguments],
-            env={name: value for name, value in wanted.items() if value is not None},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-
-    return run
+def run(program_of: ProgramOf, environment: dict[str, str]) -> RunProgram:
+    return program_of("cleanup", environment)
 
 
 @pytest.fixture
@@ -134,7 +120,7 @@ def snapshot(rows: Rows) -> list[dict[str, Any]]:
 
 
 def test_it_removes_what_is_over(
-    run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
+    run: RunProgram, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     job_id = camera.shoot().headers["x-job-id"]
     kept = camera.shoot().headers["x-job-id"]
@@ -172,7 +158,7 @@ def test_it_removes_what_is_over(
 
 
 def test_jobs_and_audit_go_with_their_years_and_statistics_stay(
-    run: Run, camera: Camera, admin: Admin, rows: Rows, execute: Execute
+    run: RunProgram, camera: Camera, admin: Admin, rows: Rows, execute: Execute
 ) -> None:
     old, recent, waiting = (camera.shoot().headers["x-job-id"] for _ in range(3))
     for job_id in (old, waiting):
@@ -198,7 +184,7 @@ def test_jobs_and_audit_go_with_their_years_and_statistics_stay(
 
 
 def test_files_that_no_row_names_go_after_a_day(
-    run: Run, settled: None, camera: Camera, service: Service, disk: Disk
+    run: RunProgram, settled: None, camera: Camera, service: Service, disk: Disk
 ) -> None:
     camera.shoot()
     [result] = disk("results")
@@ -227,7 +213,7 @@ def test_files_that_no_row_names_go_after_a_day(
 
 
 def test_a_template_is_kept_for_as_long_as_any_version_of_a_slot_names_it(
-    run: Run, admin: Admin, execute: Execute, disk: Disk
+    run: RunProgram, admin: Admin, execute: Execute, disk: Disk
 ) -> None:
     files = {"file": ("style.jpg", photos.jpeg(text="style"), "image/jpeg")}
     template = admin.post("/api/template-media", files=files).json()["id"]
@@ -252,7 +238,7 @@ def test_a_template_is_kept_for_as_long_as_any_version_of_a_slot_names_it(
 
 
 def test_jobs_of_dead_processes_end_and_a_whole_picture_is_adopted(
-    run: Run, service: Service, rows: Rows, execute: Execute, disk: Disk
+    run: RunProgram, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     saved, cut, lost = (leave_pending(execute) for _ in range(3))
     picture = photos.jpeg(800, 600)
@@ -284,7 +270,7 @@ def test_jobs_of_dead_processes_end_and_a_whole_picture_is_adopted(
 
 @pytest.mark.slow
 def test_after_a_kill_with_shots_in_flight_all_is_clean_and_retries_are_served_at_once(
-    run: Run,
+    run: RunProgram,
     settled: None,
     make_service: MakeService,
     sandbox: Sandbox,
@@ -306,8 +292,10 @@ def test_after_a_kill_with_shots_in_flight_all_is_clean_and_retries_are_served_a
 
         summary = told(run())
 
-        assert (summary["interrupted"], summary["failed"]) == (SHOTS, 0)
-        assert rows(pending) == []
+        assert summary["failed"] == 0
+        # A process that is up for some seconds heals too, and may have been first.
+        ended = "select 1 from job_history where failure_reason = 'interrupted'"
+        assert (len(rows(ended)), rows(pending)) == (SHOTS, [])
         assert disk() == []
         started = time.monotonic()
         camera = Camera(second.url)
@@ -320,7 +308,7 @@ def test_after_a_kill_with_shots_in_flight_all_is_clean_and_retries_are_served_a
 
 
 def test_a_folder_of_another_database_is_never_cleaned(
-    run: Run, camera: Camera, admin: Admin, rows: Rows, execute: Execute, disk: Disk
+    run: RunProgram, camera: Camera, admin: Admin, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
     orphan = write(admin.service, "results/orphan.jpg", age=2 * DAY)
@@ -350,7 +338,7 @@ def test_a_folder_of_another_database_is_never_cleaned(
 
 
 def test_without_its_database_it_changes_nothing(
-    run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
+    run: RunProgram, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
     orphan = write(service, "results/orphan.jpg", age=2 * DAY)
@@ -364,7 +352,7 @@ def test_without_its_database_it_changes_nothing(
     orphan.unlink()
 
 
-def test_every_problem_of_the_configuration_is_told_at_once(run: Run) -> None:
+def test_every_problem_of_the_configuration_is_told_at_once(run: RunProgram) -> None:
     done = run(DATABASE_URL=None, JWT_SIGNING_KEY="short", JOB_RETENTION_DAYS="30")
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -372,7 +360,7 @@ def test_every_problem_of_the_configuration_is_told_at_once(run: Run) -> None:
         assert name in done.stderr
 
 
-def test_a_schema_it_does_not_know_is_left_alone(run: Run, empty_database: str) -> None:
+def test_a_schema_it_does_not_know_is_left_alone(run: RunProgram, empty_database: str) -> None:
     done = run(DATABASE_URL=empty_database)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -380,7 +368,7 @@ def test_a_schema_it_does_not_know_is_left_alone(run: Run, empty_database: str) 
 
 
 def test_what_cannot_go_is_told_and_the_rest_goes(
-    run: Run, camera: Camera, service: Service, tables: Tables, disk: Disk
+    run: RunProgram, camera: Camera, service: Service, tables: Tables, disk: Disk
 ) -> None:
     rows, execute = tables.rows, tables.execute
     stuck, free = (camera.shoot().headers["x-job-id"] for _ in range(2))
@@ -417,7 +405,7 @@ def test_what_cannot_go_is_told_and_the_rest_goes(
 
 
 def test_who_comes_second_leaves_it_to_the_first(
-    run: Run, camera: Camera, rows: Rows, execute: Execute, tables: Tables
+    run: RunProgram, camera: Camera, rows: Rows, execute: Execute, tables: Tables
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
     with psycopg.connect(tables.url, autocommit=True) as first:
@@ -431,7 +419,7 @@ def test_who_comes_second_leaves_it_to_the_first(
 
 def test_what_a_killed_run_has_begun_the_next_one_ends(
     environment: dict[str, str],
-    run: Run,
+    run: RunProgram,
     camera: Camera,
     rows: Rows,
     execute: Execute,
@@ -470,7 +458,7 @@ def test_what_a_killed_run_has_begun_the_next_one_ends(
 
 
 def test_a_dry_run_only_counts(
-    run: Run, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
+    run: RunProgram, camera: Camera, service: Service, rows: Rows, execute: Execute, disk: Disk
 ) -> None:
     expire(execute, camera.shoot().headers["x-job-id"])
     write(service, "results/orphan.jpg", age=2 * DAY)

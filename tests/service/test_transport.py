@@ -32,7 +32,6 @@ LET_GO_SECONDS = 8.0
 MB = 1024**2
 # A picture of more bytes than fit between the service and a device that does not read.
 BUFFERED_BYTES = 6 * MB
-BIG = photos.big_jpeg(12)
 
 
 @pytest.fixture(autouse=True)
@@ -665,11 +664,13 @@ def test_a_device_that_reads_slowly_gets_every_byte_in_the_end(
     service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
     big_picture(slot, sandbox)
-    first = camera.shoot(BIG)  # the memory a first big shot takes is kept for the next
+    first = camera.shoot(
+        photos.big_jpeg()
+    )  # the memory a first big shot takes is kept for the next
     assert len(first.content) > BUFFERED_BYTES
     before = service.memory_bytes
     with healthy(service), small_reader(camera) as reader:
-        send_shot(reader, camera, BIG)
+        send_shot(reader, camera, photos.big_jpeg())
         until(lambda: is_done(rows, 2), "the second shot is done")
         received = read_slowly(reader, seconds=3)
         grown = service.memory_bytes - before
@@ -688,7 +689,7 @@ def test_a_device_that_never_reads_is_let_go_in_time(
 ) -> None:
     big_picture(slot, sandbox)
     with small_reader(hurried) as reader:
-        send_shot(reader, hurried, BIG)
+        send_shot(reader, hurried, photos.big_jpeg())
         until(lambda: rows("select 1 from job_history where status = 'done'"), "it is answered", 30)
         started = time.monotonic()
         until(lambda: is_undelivered(rows), "the service gives up", SEND_SECONDS + LEEWAY_SECONDS)
@@ -759,7 +760,7 @@ def test_a_picture_is_kept_when_its_device_leaves_while_it_is_sent(
 ) -> None:
     big_picture(slot, sandbox)
     with small_reader(camera) as reader:
-        send_shot(reader, camera, BIG)
+        send_shot(reader, camera, photos.big_jpeg())
         received = reader.recv(read)
         while len(received) < read:
             received += reader.recv(65536)
@@ -846,7 +847,7 @@ def test_a_trusted_proxy_may_say_who_the_device_is(
 
 
 def big_picture(slot: ChangeSlot, sandbox: Sandbox) -> None:
-    """Slot 1 answers BIG with a picture of more than BUFFERED_BYTES."""
+    """Slot 1 answers a big photo with a picture of more than BUFFERED_BYTES."""
     settings = {"prompt": "Sharpen every hair", "image_size": "2K"}
     slot("slot-001", settings=settings, max_side_px=0)
     sandbox.dial(["png"])

@@ -28,19 +28,22 @@ NUMBER = struct.Struct("!i")
 
 @dataclass(frozen=True)
 class Order:
-    """What a child is to run: what follows `python`, and where."""
+    """What a child is to run: what follows `python`, and where; what it reads, and where what it
+    prints goes."""
 
     program: list[str]
     environment: dict[str, str]
-    log_path: str
     folder: str
+    input_path: str
+    output_path: str
+    errors_path: str
 
     def obey(self) -> None:
         """Be this program."""
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)
-        self._redirect_output()
+        self._redirect()
         match self.program:
             case ["-m", module, *arguments]:
                 sys.path.insert(0, self.folder)
@@ -51,11 +54,15 @@ class Order:
                 sys.argv = [file, *arguments]
                 runpy.run_path(file, run_name="__main__")
 
-    def _redirect_output(self) -> None:
-        log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        os.dup2(log, sys.stdout.fileno())
-        os.dup2(log, sys.stderr.fileno())
-        os.close(log)
+    def _redirect(self) -> None:
+        streams = [
+            (sys.stdin, os.open(self.input_path, os.O_RDONLY)),
+            (sys.stdout, os.open(self.output_path, os.O_WRONLY)),
+            (sys.stderr, os.open(self.errors_path, os.O_WRONLY | os.O_APPEND)),
+        ]
+        for stream, descriptor in streams:
+            os.dup2(descriptor, stream.fileno())
+            os.close(descriptor)
 
 
 class ForkServer:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fork_server import NUMBER, Order
 from rig import ROOT, inherited
@@ -77,10 +78,41 @@ class Forks:
         """Start a program as `rig.spawn` does."""
         python, *program = command
         assert python == sys.executable, f"this is another interpreter: {python}"
+        return self._fork(program, environment, folder, Path(os.devnull), log_path, log_path)
+
+    def run(
+        self, program: Sequence[str], environment: Mapping[str, str], text: str, seconds: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run what follows `python` to its end, as `subprocess.run` does. Raises
+        `TimeoutExpired`."""
+        with TemporaryDirectory() as folder:
+            given, output, errors = (Path(folder) / name for name in ("input", "output", "errors"))
+            given.write_text(text)
+            process = self._fork(program, environment, Path.cwd(), given, output, errors)
+            try:
+                code = process.wait(seconds)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(
+                program, code, output.read_text(), errors.read_text()
+            )
+
+    def _fork(
+        self,
+        program: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        given: Path,
+        output: Path,
+        errors: Path,
+    ) -> Forked:
         self._orders = self._orders or self._start_server()
         # Whoever has the program may read at once what it has said so far.
-        log_path.write_bytes(b"")
-        order = Order(program, dict(environment), str(log_path), str(folder))
+        for path in (output, errors):
+            path.write_bytes(b"")
+        order = Order(
+            list(program), dict(environment), str(folder), str(given), str(output), str(errors)
+        )
         body = json.dumps(asdict(order)).encode()
         told, teller = socket.socketpair()
         with teller:

@@ -12,4 +12,7 @@ class Lazily:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        """Nothing private: pytest asks every global of a module for such, to find fixtures."""
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)

@@ -90,9 +90,11 @@ def heic(
     picture = scene(width, height)
     if not ten_bit:
         return _saved(picture, "HEIF", quality=70, exif=_exif(orientation, gps))
-    deep = b"".join(bytes((0, value)) for value in picture.tobytes())
+    shallow = picture.tobytes()
+    deep = bytearray(2 * len(shallow))
+    deep[1::2] = shallow
     buffer = io.BytesIO()
-    pillow_heif.from_bytes("RGB;16", picture.size, deep).save(
+    pillow_heif.from_bytes("RGB;16", picture.size, bytes(deep)).save(
         buffer, quality=70, exif=_exif(orientation, gps) or None
     )
     return buffer.getvalue()

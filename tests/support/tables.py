@@ -30,8 +30,13 @@ FOREIGN_KEYS = """
       and c.relname !~ '^_?yoyo'
 """
 
-
-RESTORE = "select pg_temp.restore_tables()"
+SWOLLEN = """
+    select relname::text from pg_class
+    where relkind = 'r' and relnamespace = 'public'::regnamespace and pg_relation_size(oid) > {}
+"""
+RESTORE = "select * from pg_temp.restore_tables() as name"
+# A table of more has dead rows that every look at it would pass again.
+SWOLLEN_BYTES = 512 * 1024
 
 
 @contextmanager
@@ -98,10 +103,12 @@ class Tables:
     def restore(self) -> None:
         """Empty every table and put back what `remember` found, in one round trip."""
         try:
-            self._connection.execute(RESTORE)
+            swollen = self._connection.execute(RESTORE).fetchall()
         except psycopg.OperationalError:
             self._reconnect()
-            self._connection.execute(RESTORE)
+            swollen = self._connection.execute(RESTORE).fetchall()
+        for row in swollen:
+            self._connection.execute(sql.SQL("vacuum {}").format(sql.Identifier(row["name"])))
 
     def _alive(self) -> Connection:
         try:
@@ -130,7 +137,8 @@ def _content(table: str) -> sql.Composed:
 
 def _restoring(kept: dict[str, Any]) -> sql.Composed:
     """The function of a connection that makes these, in the order of their foreign keys, the
-    contents of the tables. Those with rows are left alone as long as none of them has changed."""
+    contents of the tables, and names those that are swollen. Those with rows are left alone as long
+    as none of them has changed."""
     contents = {name: rows for name, rows in kept.items() if rows}
     changed = sql.SQL(" or ").join(
         sql.SQL("{} is distinct from {}").format(_content(name), sql.Literal(Jsonb(rows)))
@@ -146,11 +154,12 @@ def _restoring(kept: dict[str, Any]) -> sql.Composed:
         ).format(table=sql.Identifier(name), rows=sql.Literal(Jsonb(rows)))
         for name, rows in contents.items()
     ]
-    body = sql.SQL("begin if {} then {} else {} end if; end").format(
+    body = sql.SQL("begin if {} then {} else {} end if; return query {}; end").format(
         changed,
         sql.SQL("").join([*delete.values(), *insert]),
         sql.SQL("").join(statement for name, statement in delete.items() if name not in contents),
+        sql.SQL(SWOLLEN).format(sql.Literal(SWOLLEN_BYTES)),
     )
     return sql.SQL(
-        "create function pg_temp.restore_tables() returns void language plpgsql as {}"
+        "create function pg_temp.restore_tables() returns setof text language plpgsql as {}"
     ).format(sql.Literal(body.as_string()))
