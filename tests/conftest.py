@@ -364,9 +364,23 @@ def pytest_collection() -> Generator[None]:
     gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a second run on another PostgreSQL has to prove."""
+    words = "only tests whose answers come from PostgreSQL, and no browser"
+    parser.addoption("--postgres-only", action="store_true", help=words)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """See `schedule`."""
+    if config.getoption("--postgres-only"):
+        items[:] = [item for item in items if _asks_postgres(item)]
     slow_first(items)
+
+
+def _asks_postgres(item: pytest.Item) -> bool:
+    """What a page asks for in a browser, other tests ask for as well."""
+    names = getattr(item, "fixturenames", ())
+    return "postgres_url" in names and "browser" not in names
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:

@@ -121,6 +121,7 @@ def test_what_does_not_pass_ends_before_the_window(
     assert disk("temp", "results") == []
 
 
+@pytest.mark.slow
 def test_with_too_little_left_the_first_failure_stands(
     camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows
 ) -> None:

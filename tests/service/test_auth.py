@@ -395,6 +395,7 @@ def test_shots_at_once_never_get_more_than_ten_looks(
     assert all("retry-after" in one.headers for one in answers if one.status_code == 429)
 
 
+@pytest.mark.slow
 def test_an_address_that_tries_many_names_is_shut_out(service: Service, stranger: Admin) -> None:
     with ThreadPoolExecutor(8) as threads:
         tried = list(threads.map(lambda n: login(service, f"name-{n}", WRONG), range(105)))

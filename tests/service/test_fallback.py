@@ -111,6 +111,7 @@ def test_when_both_fail_the_last_one_tells_unless_the_photo_was_declined(
     assert disk("temp", "results") == []
 
 
+@pytest.mark.slow
 def test_both_plans_share_one_window(
     camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:

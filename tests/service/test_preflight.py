@@ -123,6 +123,7 @@ def test_one_red_slot_says_why_and_leaves_the_others_green(
     assert (lines[-1]["ready"], lines[-1]["failed"]) == (False, 2)
 
 
+@pytest.mark.slow
 def test_a_test_shot_without_room_is_told_so(
     make_service: MakeService, only: Callable[..., None], sandbox: Sandbox
 ) -> None:

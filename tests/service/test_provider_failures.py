@@ -183,6 +183,7 @@ def test_a_provider_that_nobody_reaches_is_unavailable_at_once(
     assert disk("temp", "results") == []
 
 
+@pytest.mark.slow
 def test_the_window_bounds_every_call_however_slow(
     camera: Camera, slot: ChangeSlot, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:

@@ -388,6 +388,7 @@ def test_a_claim_that_is_refused_is_counted_once(
     assert counted(rows) == {"done": 1, "failed": 1, "timeout": 0}
 
 
+@pytest.mark.slow
 def test_a_shot_out_of_time_is_counted_once(
     camera: Camera, sandbox: Sandbox, slot: Callable[..., None], rows: Rows
 ) -> None:

@@ -126,6 +126,7 @@ def test_an_unsaved_window_is_tried(admin: Admin, rows: Rows) -> None:
     assert row["window"].total_seconds() == 12
 
 
+@pytest.mark.slow
 def test_an_unsaved_window_ends_a_provider_that_is_silent(
     admin: Admin, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:

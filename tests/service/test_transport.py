@@ -599,6 +599,7 @@ def send_rest(wire: Wire, rest: bytes) -> None:
     wire.send(rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "drip", "more", "chunked"),
     [
@@ -660,6 +661,7 @@ def test_an_empty_line_after_a_request_is_let_go_in_time(hurried: Camera) -> Non
     assert time.monotonic() - started < HEAD_SECONDS + LEEWAY_SECONDS
 
 
+@pytest.mark.slow
 def test_a_device_that_reads_slowly_gets_every_byte_in_the_end(
     service: Service, camera: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
@@ -684,6 +686,7 @@ def test_a_device_that_reads_slowly_gets_every_byte_in_the_end(
     assert rows("select delivered from job_history") == [{"delivered": True}] * 2
 
 
+@pytest.mark.slow
 def test_a_device_that_never_reads_is_let_go_in_time(
     hurried: Camera, slot: ChangeSlot, rows: Rows, disk: Disk, sandbox: Sandbox
 ) -> None:
