@@ -26,7 +26,7 @@ from service.guests import gallery, results
 from service.http import pages
 from service.http.errors import refuse
 from service.http.guards import AdminOnly, SameOrigin, SignInFirst
-from service.http.middleware import LingeringClose, UnexpectedErrors
+from service.http.middleware import CloseEarly, UnexpectedErrors
 from service.lifespan import open_state
 from service.logs import AccessLog, set_up_logging
 from service.machines import metrics, probes
@@ -145,7 +145,7 @@ def create_app(config: Config) -> Starlette:
         lifespan=lambda _app: open_state(config),
         middleware=[
             Middleware(AccessLog),
-            Middleware(LingeringClose),
+            Middleware(CloseEarly),
             Middleware(UnexpectedErrors),
         ],
         exception_handlers={PhotoslotError: refuse, HTTPException: refuse},

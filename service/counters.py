@@ -60,7 +60,14 @@ ADDED_SECONDS = Histogram(
     buckets=ADDED_BUCKETS,
 )
 IN_FLIGHT = Gauge(
-    "photoslot_in_flight", "Shots in hand, uploads included.", multiprocess_mode="livesum"
+    "photoslot_in_flight",
+    "Shots in hand, uploads of known senders included.",
+    multiprocess_mode="livesum",
+)
+STRANGERS = Gauge(
+    "photoslot_strangers",
+    "Uploads whose sender has not shown a password yet.",
+    multiprocess_mode="livesum",
 )
 ATTEMPTS = Counter(
     "photoslot_attempts", "Provider calls by outcome.", ("provider", "model", "outcome")

@@ -23,9 +23,13 @@ PhotoslotError                         500 internal_error
 ├── ImageTooLarge                      413 image_too_large
 ├── UnsupportedMediaType               415 unsupported_media_type
 ├── InvalidImage                       415 invalid_image
+├── UriTooLong                         414 uri_too_long
 ├── RangeNotSatisfiable                416 range_not_satisfiable
 ├── IdempotencyConflict                422 idempotency_conflict
 ├── InvalidFields                      422 invalid_fields
+├── HeadTooLarge                       431 head_too_large
+├── NotImplementedHere                 501 not_implemented
+├── VersionNotSupported                505 http_version_not_supported
 ├── TryLater                           429, 503 with Retry-After
 │   ├── SlotBusy                       429 slot_busy
 │   ├── ProviderBusy                   429 provider_busy
@@ -242,6 +246,30 @@ class InvalidImage(PhotoslotError):
     """The picture is cut or broken."""
 
     status, reason = 415, "invalid_image"
+
+
+class UriTooLong(PhotoslotError):
+    """The address of the request is too long."""
+
+    status, reason = 414, "uri_too_long"
+
+
+class HeadTooLarge(PhotoslotError):
+    """The head of the request has too many bytes or too many fields."""
+
+    status, reason = 431, "head_too_large"
+
+
+class NotImplementedHere(PhotoslotError):
+    """The transfer coding of this request is not known here; chunked is."""
+
+    status, reason = 501, "not_implemented"
+
+
+class VersionNotSupported(PhotoslotError):
+    """This is not HTTP/1.0 or HTTP/1.1."""
+
+    status, reason = 505, "http_version_not_supported"
 
 
 class RangeNotSatisfiable(PhotoslotError):

@@ -14,12 +14,13 @@ from service.counters import DB_MAX_CONNECTIONS, watch_process
 from service.crypto import PasswordMemory, hash_password
 from service.errors import PhotoslotError, StorageError
 from service.http.sessions import new_password
+from service.intake import Intake
 from service.monitoring.checks import open_checks
 from service.monitoring.provider_health import ProviderHealth
 from service.providers.http import open_client
 from service.queries import installation, jobs, workers
 from service.site import Web
-from service.state import Intake, State
+from service.state import State
 from service.storage.accounts import Admins, ProviderKeys
 from service.storage.database import open_database
 from service.storage.media import Media

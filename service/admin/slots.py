@@ -104,7 +104,8 @@ async def test_shot(request: Request[State]) -> Response:
         raise SlotNotFound()
     boundary = boundary_of(request.headers.get("content-type"))
     shot = arrive(slot, "test", arrived, guards.address(request), logs.line_of(request))
-    async with edit.admit(state, shot, expected_bytes(request, slot.max_bytes)) as temp:
+    expected = expected_bytes(request, slot.max_bytes)
+    async with edit.admit(state, shot, expected, is_known=True) as temp:
         upload = await receive_upload(
             request,
             boundary=boundary,
@@ -112,6 +113,7 @@ async def test_shot(request: Request[State]) -> Response:
             max_file_bytes=slot.max_bytes,
             until=shot.upload_by,
             progress=shot.progress,
+            on_bytes=shot.visit.take,
         )
         if text := upload.fields.pop("change", None):
             shot.slot = await _unsaved(state, slot, text)

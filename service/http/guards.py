@@ -21,6 +21,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # What `Sec-Fetch-Site` says of an address that was typed, and of our own links.
 OUR_SITES = ("none", "same-origin")
 LOOPBACK = ("127.0.0.1", "::1")
+OUR_NAMES = ("localhost", *LOOPBACK)
 # A proxy in front is on this host too, but speaks for somebody else.
 PASSED_ON = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
@@ -128,7 +129,21 @@ def is_insider(request: Request[State]) -> bool:
         given = sessions.bearer(request) or ""
         return hmac.compare_digest(given.encode(), token.encode())
     passed_on = any(name in request.headers for name in PASSED_ON)
-    return address(request) in LOOPBACK and not passed_on
+    return address(request) in LOOPBACK and not passed_on and _is_our_host(request)
+
+
+def _is_our_host(request: Request[State]) -> bool:
+    """Whether a request was meant for us: a browser on this host asks whatever name a page of
+    another site has had point here (DNS rebinding)."""
+    ours = urlsplit(request.state["config"].public_base_url).hostname
+    return _hostname(request.headers.get("host", "")) in (*OUR_NAMES, ours)
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def address(request: Request[State]) -> str:

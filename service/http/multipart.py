@@ -92,13 +92,15 @@ async def receive_upload(
     max_file_bytes: int,
     until: float,
     progress: Progress,
+    on_bytes: Callable[[int], None] | None = None,
     on_password: Callable[[str], Awaitable[None]] | None = None,
 ) -> Upload:
-    """Read the whole body: its file goes to `target`, `on_password` is awaited (and may refuse)
-    as soon as that field is complete. `until` is loop time.
+    """Read the whole body: its file goes to `target`. `on_bytes` is told how many more have come,
+    `on_password` is awaited as soon as that field is complete; both may refuse. `until` is loop
+    time.
 
     Raises `InvalidRequest`, `PayloadTooLarge`, `UploadTimeout`, `ClientClosed`, `StorageFull`,
-    `StorageError`, and what `on_password` raises."""
+    `StorageError`, and what `on_bytes` and `on_password` raise."""
     form = _Form(progress, max_file_bytes)
     parser, threads = form.parser(boundary), request.state["threads"].disk
     try:
@@ -107,6 +109,8 @@ async def receive_upload(
             more = True
             while more:
                 chunk, more = await _next_chunk(request.receive)
+                if on_bytes:
+                    on_bytes(len(chunk))
                 form.take(parser, chunk)
                 if on_password and not asked and "password" in progress.fields:
                     asked = True

@@ -22,26 +22,36 @@ from service.threads import in_thread
 
 
 @asynccontextmanager
-async def admit(state: State, shot: Shot, expected_bytes: int) -> AsyncIterator[TempFiles]:
+async def admit(
+    state: State, shot: Shot, expected_bytes: int, *, is_known: bool = False
+) -> AsyncIterator[TempFiles]:
     """Let a shot in while the block receives, edits and answers it; gives its temporary files.
+    Until its sender is known it is a stranger's.
 
     Whatever happens in the block, an authenticated sender's shot ends in exactly one row, then its
     temporary files go, and its log line knows all of it. Raises `ShuttingDown`, `Overloaded`,
     `StorageFull`, `StorageError`."""
-    with (
-        state["intake"].admit(expected_bytes),
-        state["media"].temp_files(shot.job_id, state["worker"]) as temp,
-    ):
-        try:
-            yield temp
-        except PhotoslotError as failure:
-            await outcome.fail(state, shot, failure)
-            raise
-        except Exception:
-            await outcome.fail(state, shot, PhotoslotError())
-            raise
-        finally:
-            shot.note()
+    intake, media = state["intake"], state["media"]
+    async with intake.visit(shot.address, expected_bytes) as shot.visit:
+        if is_known:
+            shot.visit.show()
+        with media.temp_files(shot.job_id, state["worker"]) as temp:
+            async with _written_down(state, shot):
+                yield temp
+
+
+@asynccontextmanager
+async def _written_down(state: State, shot: Shot) -> AsyncIterator[None]:
+    try:
+        yield
+    except PhotoslotError as failure:
+        await outcome.fail(state, shot, failure)
+        raise
+    except Exception:
+        await outcome.fail(state, shot, PhotoslotError())
+        raise
+    finally:
+        shot.note()
 
 
 async def edit(

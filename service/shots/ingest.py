@@ -91,6 +91,7 @@ async def _receive(request: Request[State], shot: Shot, boundary: bytes, temp: T
     async def check(password: str) -> None:
         if not await passwords.verify(password, slot.ingest_password_hash or ""):
             raise InvalidPassword()
+        shot.visit.show()
         shot.is_authenticated = True
 
     if header := request.headers.get("x-ingest-password"):
@@ -101,6 +102,7 @@ async def _receive(request: Request[State], shot: Shot, boundary: bytes, temp: T
         target=temp.path("upload"),
         max_file_bytes=slot.max_bytes,
         until=shot.upload_by,
+        on_bytes=shot.visit.take,
         on_password=check,
         progress=shot.progress,
     )

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from service.counters import UPLOAD_SECONDS
 from service.http.multipart import Progress, Upload
+from service.intake import Visit
 from service.providers.attempts import MIN_ATTEMPT_SECONDS, Attempt
 from service.providers.base import Plan
 from service.queries.jobs import Stages
@@ -22,7 +23,8 @@ RESERVE_SECONDS = 1.0
 @dataclass(slots=True)
 class Shot:
     """One shot of a camera or an admin. Times are loop time, `created_at` is the wall clock's.
-    `is_authenticated` once its sender is: from then on its end is written down. `plans` are those
+    `visit` is what it takes of the process. `is_authenticated` once its sender is: from then on its
+    end is written down. `plans` are those
     that may still be tried, the first one first; `line` are the fields of its one log line."""
 
     slot: IngestSlot
@@ -31,6 +33,7 @@ class Shot:
     arrived: float
     created_at: datetime
     line: MutableMapping[str, Any]
+    visit: Visit = field(init=False)
     job_id: UUID = field(default_factory=uuid4)
     progress: Progress = field(default_factory=Progress)
     upload: Upload | None = None

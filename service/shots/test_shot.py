@@ -47,7 +47,7 @@ async def take(state: State, slot: IngestSlot, address: str) -> TestShot:
     shot = arrive(slot, "test", loop.time(), address, line)
     shot.is_authenticated = True
     try:
-        async with edit.admit(state, shot, len(photo)) as temp:
+        async with edit.admit(state, shot, len(photo), is_known=True) as temp:
             await in_thread(state["threads"].disk, _put, temp.path("upload"), photo)
             upload = Upload({}, len(photo), hashlib.sha256(photo).digest(), FILENAME)
             shot.received(upload)

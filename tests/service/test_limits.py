@@ -275,15 +275,13 @@ def test_a_service_at_its_limit_refuses_before_the_body(
     assert camera.shoot().status_code == 200, "its place was not given back"
 
 
-def test_a_service_refuses_more_bytes_than_it_can_spool_before_the_body(
+def test_a_service_refuses_more_bytes_than_it_can_spool_as_they_arrive(
     make_service: MakeService, sandbox: Sandbox, rows: Rows, disk: Disk
 ) -> None:
     camera = Camera(make_service(MAX_SPOOL_MB="1").url)
 
-    assert_refused_unsent(
-        asked_before_sending(camera, photo=photos.jpeg() + bytes(1024**2)), 503, "overloaded"
-    )
-    assert_nothing_happened(sandbox, rows, disk)
+    assert_refused(camera.shoot(photos.jpeg() + bytes(1024**2)), 503, "overloaded")
+    assert (sandbox.calls(), disk()) == ([], [])
     assert [camera.shoot().status_code for _ in range(3)] == [200] * 3
 
 

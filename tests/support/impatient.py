@@ -8,6 +8,8 @@ from service.shots import picture_response, shot
 
 HEAD_SECONDS = 1.5
 SEND_SECONDS = 5.0
+LINGER_SILENCE_SECONDS = 1.0
+LINGER_SECONDS = 4.0
 # What is left to an upload of the shortest window, 10 s.
 UPLOAD_SECONDS = 1.5
 
@@ -16,6 +18,8 @@ def hurry() -> None:
     """Cut the patience of this process short."""
     protocol.HEAD_SECONDS = HEAD_SECONDS
     protocol.SEND_SECONDS = SEND_SECONDS
+    protocol.LINGER_SILENCE_SECONDS = LINGER_SILENCE_SECONDS
+    protocol.LINGER_SECONDS = LINGER_SECONDS
     picture_response.SEND_TOTAL_SECONDS = SEND_SECONDS
     shot.MIN_ATTEMPT_SECONDS = 10 - shot.RESERVE_SECONDS - UPLOAD_SECONDS
 

@@ -15,6 +15,7 @@ from service.shots import picture_response, shot
 def test_a_slow_client_has_the_time_that_is_promised() -> None:
     assert protocol.HEAD_SECONDS == 10
     assert protocol.SEND_SECONDS == 60
+    assert (protocol.LINGER_SILENCE_SECONDS, protocol.LINGER_SECONDS) == (5, 60)
     assert picture_response.SEND_TOTAL_SECONDS == 60
 
 

@@ -30,10 +30,11 @@ STEPS: tuple[dict[str, str], ...] = (
         "providers/openai": "settings driver",
     },
     {"monitoring": "cached_check provider_health checks"},
+    {"": "intake"},
     {"": "state"},
     {
         "http": "json_body sessions guards multipart file_response links pages errors middleware"
-        " protocol",
+        " parser connections protocol",
         "upkeep": "worker_lock media_owner cleanup",
     },
     {
