@@ -112,10 +112,15 @@ def note(request: Mapping[str, Any], **fields: object) -> None:
     line_of(request).update(fields)
 
 
+def new_request_id() -> str:
+    """Request id of a request that brought none: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
 def _request_id(scope: Scope) -> str:
     """The caller's `X-Request-Id` when it is well formed, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.match(value.decode("latin-1")):
             given: str = value.decode("latin-1")
             return given
-    return secrets.token_hex(8)
+    return new_request_id()

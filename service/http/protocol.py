@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from service import logs
 from service.counters import REFUSALS
 from service.errors import (
     HeadTooLarge,
@@ -90,14 +91,14 @@ class PatientProtocol(H11Protocol):
             return
         if self.is_idle and not self._timers.is_running("head"):
             self._timers.start("head", HEAD_SECONDS, self.give_up)
-        if not self.flow.write_paused:
-            self._timers.stop("send")
         super().data_received(data)
 
     def handle_events(self) -> None:
         super().handle_events()
         if not self.is_idle:
             self._timers.stop("head")
+            if not self.flow.write_paused:
+                self._timers.stop("send")
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own says so
         """True keeps our half open, for the answer that is still to come."""
@@ -129,8 +130,7 @@ class PatientProtocol(H11Protocol):
         cycle = None if self.is_idle else self.cycle
         if cycle is None or not cycle.response_started:
             REFUSALS.labels(error.reason).inc()
-            log.info("request.refused", status=error.status, reason=error.reason, why=msg)
-            self.transport.write(_refusal(error))
+            self.transport.write(self._refusal(error))
         if cycle:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -139,6 +139,7 @@ class PatientProtocol(H11Protocol):
     def give_up(self) -> None:
         """End the connection now; what the client still sends is lost, and so may be an answer."""
         self._socket.close()
+        self._limit_sending()
 
     def _should_upgrade(self) -> bool:
         """No other protocol is spoken here, and who offers one goes on with this one (RFC 9110,
@@ -156,6 +157,23 @@ class PatientProtocol(H11Protocol):
         self._timers.start("linger", LINGER_SECONDS, self.give_up)
         self._socket.write_eof()
         self.flow.resume_reading()
+
+    def _refusal(self, error: PhotoslotError) -> bytes:
+        """The answer on the wire; its line of the log names the same request id."""
+        request_id = logs.new_request_id()
+        address = self.client[0] if self.client else None
+        fields = {"status": error.status, "reason": error.reason, "why": error.private}
+        log.info("request.refused", request_id=request_id, address=address, **fields)
+        body = msgspec.json.encode(error.body())
+        headers = error.all_headers() | {
+            "X-Request-Id": request_id,
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        phrase = HTTPStatus(error.status).phrase
+        return f"HTTP/1.1 {error.status} {phrase}\r\n{head}\r\n".encode() + body
 
     def _proxies(self) -> list[str]:
         trusted = self.config.forwarded_allow_ips or []
@@ -179,18 +197,6 @@ REFUSED: dict[int, type[PhotoslotError]] = {
     501: NotImplementedHere,
     505: VersionNotSupported,
 }
-
-
-def _refusal(error: PhotoslotError) -> bytes:
-    body = msgspec.json.encode(error.body())
-    headers = error.all_headers() | {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-    }
-    phrase = HTTPStatus(error.status).phrase
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {error.status} {phrase}\r\n{head}\r\n".encode() + body
 
 
 class _GentleTransport:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from camera import PASSWORD, Answer, Camera, Wire, breeze_fields
 from conftest import MakeService, StartService
-from impatient import HEAD_SECONDS, SEND_SECONDS, UPLOAD_SECONDS
+from impatient import HEAD_SECONDS, LINGER_SECONDS, SEND_SECONDS, UPLOAD_SECONDS
 from rig import ROOT, SIGNING_KEY, Sandbox, Service, until
 from tables import ChangeSlot, Disk, Rows
 
@@ -23,11 +23,11 @@ BREEZE_BOUNDARY = "-" * 12 + "293582696224464412345678"
 CONTINUE_SECONDS = 0.05
 HEALTHY_SECONDS = 0.1
 WINDOW_SECONDS = 10
-LINGER_SECONDS = 2.0
+CLOSED_SECONDS = 2.0
 LEEWAY_SECONDS = 1.0
 DRIP_SECONDS = 0.1
 IMPATIENT = str(ROOT / "tests" / "support" / "impatient.py")
-# A device that has hung up, or is hung up on after LINGER_SECONDS, is gone long before.
+# A device that has hung up, or is hung up on after its refusal, is gone long before.
 LET_GO_SECONDS = 8.0
 MB = 1024**2
 # A picture of more bytes than fit between the service and a device that does not read.
@@ -342,7 +342,7 @@ def test_a_device_that_waits_for_100_continue_never_uploads_what_is_refused(
     assert ("retry-after" in answer.headers) == (status == 503)
     assert wire.interim == []
     assert answer.headers["connection"] == "close"
-    assert wire.is_closed(LINGER_SECONDS / 2)
+    assert wire.is_closed(CLOSED_SECONDS)
     assert nothing_happened(rows, disk, sandbox)
 
 
@@ -369,7 +369,7 @@ def test_a_device_that_just_uploads_can_read_why_it_was_refused(
         sending = send_all(wire, head + body)
         answer = wire.answer()
         assert refusal(answer) == (413, "payload_too_large")
-        assert wire.is_closed(LINGER_SECONDS + LEEWAY_SECONDS)
+        assert wire.is_closed(CLOSED_SECONDS)
         sending.result()
     assert nothing_happened(rows, disk, sandbox)
 
@@ -383,20 +383,6 @@ def test_the_refusal_of_an_upload_of_a_few_megabytes_waits_until_the_device_has_
     wire.send(camera.request(body, camera.multipart()[1], expect=False), body)
     assert refusal(wire.answer()) == (404, "slot_disabled")
     assert wire.is_closed(LEEWAY_SECONDS)
-
-
-def test_a_refused_device_that_goes_on_dripping_is_let_go_after_two_seconds(
-    camera: Camera, wires: Callable[[], Wire]
-) -> None:
-    wire = wires()
-    wire.send(camera.request(b"", camera.multipart()[1], "slot-099", expect=False, length=9000))
-    assert wire.answer().status == 404
-
-    def ends_although_it_drips() -> bool:
-        wire.send(b"x")
-        return wire.is_closed(0.5)
-
-    until(ends_although_it_drips, "it is let go", LINGER_SECONDS + LEEWAY_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +533,7 @@ def test_bytes_after_the_declared_length_are_not_taken_for_a_part_of_the_shot(
     wire = wires()
     wire.send(camera.request(body, mime, expect=False, length=len(body) - 400) + body)
     assert refusal(wire.answer()) == (400, "invalid_request")
-    assert wire.is_closed(LINGER_SECONDS)
+    assert wire.is_closed(CLOSED_SECONDS)
     until(lambda: nothing_happened(rows, disk, sandbox), "nothing is left of it", 1)
 
 
@@ -625,7 +611,7 @@ def test_an_upload_that_stalls_or_drips_is_let_go_in_time(
             wire.send(body[:9000])
         drip(wire, body[9000:])
         answer = wire.answer(WINDOW_SECONDS)
-        assert wire.is_closed(LINGER_SECONDS + LEEWAY_SECONDS)
+        assert wire.is_closed(CLOSED_SECONDS)
 
     assert refusal(answer) == (408, "upload_timeout")
     assert UPLOAD_SECONDS - 0.1 < answer.seconds < UPLOAD_SECONDS + LEEWAY_SECONDS
@@ -647,6 +633,27 @@ def test_half_a_head_is_let_go_in_time(hurried: Camera, letters: bytes) -> None:
         assert wire.is_closed(HEAD_SECONDS + LEEWAY_SECONDS)
 
     assert time.monotonic() - started < HEAD_SECONDS + LEEWAY_SECONDS
+
+
+@pytest.mark.parametrize("drips", [True, False])
+def test_a_refused_device_that_never_ends_is_let_go_in_time(hurried: Camera, drips: bool) -> None:
+    mime = hurried.multipart()[1]
+    with hurried.wire() as wire:
+        wire.send(hurried.request(b"", mime, "slot-099", expect=False, length=9000))
+        assert wire.answer().status == 404
+        started = time.monotonic()
+        while drips and not _is_reset(wire):
+            time.sleep(DRIP_SECONDS)
+
+        assert time.monotonic() - started < LINGER_SECONDS + LEEWAY_SECONDS
+
+
+def _is_reset(wire: Wire) -> bool:
+    try:
+        wire.send(b"x")
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_an_empty_line_after_a_request_is_let_go_in_time(hurried: Camera) -> None:
