@@ -2,6 +2,7 @@
 a database or folder that cannot be used, exit 1."""
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from service import config
+from service.http.connections import MAX_CONNECTIONS
 from service.http.protocol import PatientProtocol
 from service.lifespan import find_problems
 
@@ -28,6 +30,7 @@ def main() -> None:
         sys.exit(_complain(str(error), 2))
     if problems := asyncio.run(find_problems(settings)):
         sys.exit(_complain("\n".join(problems), 1))
+    _allow_descriptors()
     # uvicorn raises the signal again once all shots have ended: that is a stop as asked.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     with _counting_together(settings.processes):
@@ -52,6 +55,14 @@ def main() -> None:
             reload_dirs=RELOADED if settings.reload else None,
             reload_includes=["*.py", "*.sql"] if settings.reload else None,
         )
+
+
+def _allow_descriptors() -> None:
+    """Room for MAX_CONNECTIONS, each with a file, where the system's soft limit is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def main() -> int:
         help="ingest: the way of one shot; admin: a journal of a million jobs; "
         "providers: what a moody provider leaves; "
         "pages: what a page weighs and how soon it is there; "
-        "ops: cleanup, health and metrics, a killed process",
+        "ops: strangers, cleanup, health and metrics, a killed process",
     )
     parser.add_argument("--quick", action="store_true", help="fewer shots, rougher figures")
     asked = parser.parse_args()

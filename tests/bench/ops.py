@@ -1,5 +1,5 @@
-"""What runs beside the shots: cleanup at a million expired files, health and metrics at a million
-jobs, and how a service recovers from a killed process."""
+"""What runs beside the shots: strangers at the door, cleanup at a million expired files, health and
+metrics at a million jobs, and how a service recovers from a killed process."""
 
 import os
 import statistics
@@ -13,6 +13,7 @@ from functools import partial
 
 import httpx
 import photos
+import strangers
 from camera import Camera, breeze_fields
 from figures import Figure
 from filling import fill
@@ -264,4 +265,4 @@ def _percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-MEASUREMENTS = (filling, asking, cleaning, recovery)
+MEASUREMENTS = (*strangers.MEASUREMENTS, filling, asking, cleaning, recovery)

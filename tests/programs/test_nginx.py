@@ -221,3 +221,35 @@ def test_a_service_that_is_away_is_told_in_the_one_shape(tmp_path: Path) -> None
         answer = Camera(door.url).shoot()
     assert refusal(answer) == (503, "shutting_down")
     assert int(answer.headers["retry-after"]) > 0
+
+
+# Strangers
+
+
+def test_strangers_close_no_slot_behind_it_either(camera: Camera, rows: Rows, disk: Disk) -> None:
+    body, mime = camera.multipart()
+    for _ in range(83):
+        camera.wire().send(camera.request(body, mime, expect=False, length=50 * MB), body[:6])
+    assert shoot_from(NEAR, camera).status_code == 200
+    assert camera.shoot().status_code == 200
+    camera.switch_off()
+    until(lambda: {path.split("/")[0] for path in disk()} == {"results"}, "nothing is left")
+    assert [row["status"] for row in rows("select status from job_history")] == ["done"] * 2
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offered_protocol_is_ignored_through_it_too(camera: Camera, offer: str) -> None:
+    body, mime = camera.multipart()
+    offered = {"connection": "Upgrade, HTTP2-Settings", "upgrade": offer, "http2-settings": "AA"}
+    wire = camera.wire()
+    wire.send(camera.request(body, mime, expect=False, headers=offered), body)
+    assert wire.answer().status == 200
+
+
+@pytest.mark.slow
+def test_a_refusal_is_read_by_who_sends_a_large_photo_slowly_through_it(camera: Camera) -> None:
+    body, mime = camera.multipart(bytes(20 * MB), password="wrong")
+    wire = camera.wire()
+    wire.send(camera.request(body, mime, expect=False))
+    wire.send_slowly(body, piece=4 * MB, pause=1.5)
+    assert read_refusal(wire) == (401, "invalid_password")

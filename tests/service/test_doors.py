@@ -10,11 +10,14 @@ from typing import Any
 
 import httpx
 import photos
+import psutil
 import pytest
 from camera import PASSWORD, Answer, Camera, Wire
 from conftest import MakeService
 from rig import Sandbox, Service, until
 from tables import Disk, Rows
+
+from service.http.connections import MAX_CONNECTIONS
 
 MB = 1024**2
 CLOSED_SECONDS = 2.0
@@ -453,3 +456,8 @@ def test_the_bytes_of_strangers_are_bounded_and_those_of_others_are_not_theirs(
         assert len(photo) > 3 * MB
         assert camera.shoot(photo).status_code == 200
     assert disk("temp") == []
+
+
+def test_there_is_a_descriptor_for_every_connection(service: Service) -> None:
+    soft, _ = psutil.Process(service.pid).rlimit(psutil.RLIMIT_NOFILE)
+    assert soft >= 2 * MAX_CONNECTIONS
