@@ -34,6 +34,7 @@ ADDED_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 UPLOAD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60)
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 LAG_EVERY_SECONDS = 0.1
+OTHER_MODEL = "other"
 LOOK_AT_MACHINE_EVERY = 20
 
 SHOTS = Counter(
@@ -89,6 +90,9 @@ COST = Counter(
 UNSTORED = Counter("photoslot_unstored_results", "Pictures answered but not kept.")
 UNDELIVERED = Counter("photoslot_undelivered_results", "Pictures whose device had gone.")
 REPLAYS = Counter("photoslot_replays", "Retries answered with the picture of the first request.")
+PASSWORD_CHECKS = Counter(
+    "photoslot_password_checks", "Passwords that were hashed to see whether they fit.", ("who",)
+)
 LOGINS = Counter("photoslot_logins", "Tries to sign in by outcome.", ("outcome",))
 CLIENT_CLOSED = Counter("photoslot_client_closed_upload", "Devices that hung up while sending.")
 LOOP_LAG = Histogram(
@@ -115,6 +119,20 @@ OPEN_FILES = Gauge(
 )
 
 
+_expected_models: set[tuple[str, str]] = set()
+
+
+def expect_models(provider: str, models: Iterable[str]) -> None:
+    """From now on these models are told apart. Every name makes series of its own that are never
+    given up, so a name that only stands in an answer is none."""
+    _expected_models.update((provider, model) for model in models)
+
+
+def model_label(provider: str, model: str) -> str:
+    """The label of a model: its name when it was expected, else `other`."""
+    return model if (provider, model) in _expected_models else OTHER_MODEL
+
+
 def count_attempt(
     *,
     provider: str,
@@ -127,11 +145,12 @@ def count_attempt(
     **_more: object,
 ) -> None:
     """Count one call of a provider."""
+    label = model_label(provider, model)
     PROVIDER_SECONDS.labels(provider).observe(ms / 1000)
-    ATTEMPTS.labels(provider, model, outcome).inc()
-    MAYBE_BILLED.labels(provider, model).inc(maybe_billed)
-    TOKENS.labels(provider, model).inc(tokens or 0)
-    COST.labels(provider, model).inc((cost_microusd or 0) / 1_000_000)
+    ATTEMPTS.labels(provider, label, outcome).inc()
+    MAYBE_BILLED.labels(provider, label).inc(maybe_billed)
+    TOKENS.labels(provider, label).inc(tokens or 0)
+    COST.labels(provider, label).inc((cost_microusd or 0) / 1_000_000)
 
 
 def exposition(shared: Path | None, gauges: Collector) -> bytes:

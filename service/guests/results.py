@@ -6,7 +6,6 @@ tells an unknown job from one that has no picture to show.
 """
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.requests import Request
@@ -32,7 +31,6 @@ from service.state import State
 from service.storage.media import EXTENSIONS
 from service.threads import in_thread
 
-MAX_AGE_SECONDS = 3600
 KEY_HEADER = "x-delete-key"
 RANGE = re.compile(r"^bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})$")
 GUARDS = {
@@ -187,12 +185,9 @@ def _one_range(request: Request[State], size: int) -> None:
 def _file(
     request: Request[State], path: Path, kept: KeptFile, name: str, disposition: str
 ) -> Response:
-    left = int((kept.expires_at - datetime.now(UTC)).total_seconds())
     etag = f'"{digest(kept.sha256, kept.path).hex()[:32]}"'
-    headers = GUARDS | {
-        "Cache-Control": f"private, max-age={max(0, min(left, MAX_AGE_SECONDS))}",
-        "ETag": etag,
-    }
+    # A browser asks each time whether the picture is still there: its guest may take it back.
+    headers = GUARDS | {"Cache-Control": "private, no-cache", "ETag": etag}
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     _one_range(request, kept.bytes)

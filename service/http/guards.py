@@ -101,8 +101,9 @@ async def session_of(request: Request[State]) -> Session:
     """The session a request carries. Raises `Unauthorized`."""
     state = request.state
     config = state["config"]
-    cookie = request.cookies.get(sessions.cookie_name(config.public_base_url))
-    token = sessions.bearer(request) or cookie
+    token = sessions.bearer(request)
+    if token is None:
+        token = request.cookies.get(sessions.cookie_name(config.public_base_url))
     if not token:
         raise Unauthorized()
     session = sessions.verify(token, config.jwt_signing_keys, state["admins"])

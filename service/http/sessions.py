@@ -87,9 +87,10 @@ def cookie_name(public_base_url: str) -> str:
 
 
 def bearer(request: Request[Any]) -> str | None:
-    """The token of an `Authorization: Bearer` header, or None."""
+    """The token of an `Authorization: Bearer` header; None when there is none, or none in it."""
     given = request.headers.get("authorization", "")
-    return given.removeprefix(BEARER) if given.startswith(BEARER) else None
+    token = given.removeprefix(BEARER).strip() if given.startswith(BEARER) else ""
+    return token or None
 
 
 def new_password() -> str:

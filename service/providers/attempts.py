@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from service.counters import MAYBE_BILLED_TWICE, count_attempt
+from service.counters import MAYBE_BILLED_TWICE, count_attempt, expect_models, model_label
 from service.errors import (
     ImageTooLarge,
     InvalidImage,
@@ -132,7 +132,9 @@ async def _call(context: CallContext, ready: Ready, until: float) -> Edited:
     """One call, noted however it ends."""
     plan, attempts = ready.plan, context.attempts
     if attempts and attempts[-1].maybe_billed:
-        MAYBE_BILLED_TWICE.labels(attempts[-1].provider, attempts[-1].model).inc()
+        label = model_label(attempts[-1].provider, attempts[-1].model)
+        MAYBE_BILLED_TWICE.labels(attempts[-1].provider, label).inc()
+    expect_models(plan.provider.name, (plan.model, *plan.provider.models))
     order = Order(
         *(plan.operation, plan.settings, ready.photo, ready.templates, until),
         *(context.link, context.pace),

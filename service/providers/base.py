@@ -1,6 +1,6 @@
 """Driver interface: what is ordered, what came back, what a provider can do."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -110,7 +110,8 @@ class Provider:
     every `ProviderFailure` as a `PingResult`; whoever calls it limits its time. `check` finds what
     the types of the settings cannot tell, given the number of images, the photo among them: what
     one model takes and another does not. `repeats_of_bad_pictures`: how often a call may be
-    repeated whose picture was not usable. `ping_seconds`: how often a ping does no harm."""
+    repeated whose picture was not usable. `ping_seconds`: how often a ping does no harm. `models`:
+    whom an answer may name besides the model that was ordered."""
 
     name: str
     edit: Edit
@@ -121,6 +122,7 @@ class Provider:
     check: Check = takes_all
     repeats_of_bad_pictures: int = 0
     ping_seconds: float = 60.0
+    models: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

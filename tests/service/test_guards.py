@@ -1,7 +1,10 @@
 """Strangers, and other people's pages, at the admins' doors."""
 
+import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from urllib.parse import quote
 
 import httpx
@@ -165,6 +168,27 @@ def test_an_authorization_header_does_not_carry_a_cookie_over(
     answer = page.put("/api/slots/slot-001", SAVE, headers=headers)
 
     assert answer.status_code in (401, 403)
+    assert rows("select name from slot where id = 'slot-001'") == [{"name": "Slot 1"}]
+
+
+@pytest.mark.parametrize("value", ["Bearer ", "Bearer  ", "Bearer \t", "Bearer\t", " Bearer "])
+@pytest.mark.parametrize("site", [("sec-fetch-site", "cross-site"), ("origin", "https://x.y")])
+def test_an_authorization_header_without_a_token_does_not_carry_a_cookie_over(
+    page: Admin, service: Service, rows: Rows, value: str, site: tuple[str, str]
+) -> None:
+    """On the wire: clients take the blanks away."""
+    session = page.login().cookies["session"]
+    headers = {
+        "authorization": value,
+        "cookie": f"session={session}",
+        "content-type": "application/json",
+        site[0]: site[1],
+    }
+    connection = HTTPConnection("127.0.0.1", service.port, timeout=10)
+    with closing(connection):
+        connection.request("PUT", "/api/slots/slot-001", json.dumps(SAVE), headers)
+        assert connection.getresponse().status in (401, 403)
+
     assert rows("select name from slot where id = 'slot-001'") == [{"name": "Slot 1"}]
 
 

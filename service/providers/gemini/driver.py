@@ -24,6 +24,7 @@ from service.providers.base import Operation, Order, Picture, PingResult, Provid
 from service.providers.gemini.files import lent, too_large
 from service.providers.gemini.refusals import no_image, refusal
 from service.providers.gemini.settings import (
+    MODELS,
     Settings,
     check,
     cost_microusd,
@@ -206,4 +207,5 @@ PROVIDER = Provider(
     model_of=model_of,
     check=check,
     repeats_of_bad_pictures=1,
+    models=MODELS,
 )
