@@ -18,13 +18,13 @@ from service.config import (
 )
 from service.crypto import hash_password
 from service.errors import PhotoslotError
+from service.logs import printable
+from service.password_rules import MIN_PASSWORD, is_common
 from service.queries import audit, settings, slots
 from service.storage.accounts import Admins
 from service.storage.database import open_database
 
 USERNAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
-MIN_PASSWORD = 8
-MIN_INGEST_PASSWORD = 6
 
 
 class Refused(Exception):
@@ -64,14 +64,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _run(asked: argparse.Namespace, admins: Admins) -> None:
     if asked.command == "list":
-        print("\n".join(admins.names()) or "there are no admins yet: bin/admin add NAME")
+        print(printable("\n".join(admins.names())) or "there are no admins yet: bin/admin add NAME")
         return
     _check_name(asked, admins)
     if asked.command == "remove":
         admins.remove(asked.username)
         print(f"removed {asked.username}")
         return
-    admins.set_password(asked.username, _ask_password(MIN_PASSWORD))
+    admins.set_password(asked.username, _ask_password())
     print(f"{'added' if asked.command == 'add' else 'changed'} {asked.username}")
 
 
@@ -86,7 +86,7 @@ def _check_name(asked: argparse.Namespace, admins: Admins) -> None:
 
 
 async def _set_ingest_password(url: str) -> None:
-    password_hash = hash_password(_ask_password(MIN_INGEST_PASSWORD))
+    password_hash = hash_password(_ask_password())
     async with open_database(url, size=1) as db:
         changed = await slots.set_every_ingest_password(db, password_hash)
         await settings.put(db, "ingest_password", {"set": True}, "bin/admin")
@@ -95,20 +95,22 @@ async def _set_ingest_password(url: str) -> None:
     print(f"set on {changed} slots")
 
 
-def _ask_password(shortest: int) -> str:
+def _ask_password() -> str:
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
         if getpass.getpass("Once more: ") != password:
             raise Refused("the two passwords differ")
     else:
         password = sys.stdin.readline().rstrip("\n")
-    if len(password) < shortest:
-        raise Refused(f"a password has at least {shortest} characters")
+    if len(password) < MIN_PASSWORD:
+        raise Refused(f"a password has at least {MIN_PASSWORD} characters")
+    if is_common(password):
+        raise Refused("this password is one of the commonest, which are guessed first")
     return password
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"bin/admin: {message.strip()}", file=sys.stderr)
+    print(printable(f"bin/admin: {message.strip()}"), file=sys.stderr)
     return code
 
 

@@ -157,9 +157,14 @@ def _readable(line: str) -> str | None:
     if said.get("event") == "shot":
         took = f"{said.get('ms', 0) / 1000:.1f} s"
         why = said.get("reason") or said.get("job_id") or ""
-        return f"{clock}  {said.get('slot')}  {said.get('status')}  {took}  {why}"
+        return _one_line(f"{clock}  {said.get('slot')}  {said.get('status')}  {took}  {why}")
     if said.get("level") in ("warning", "error", "critical"):
         rest = " ".join(f"{name}={said[name]}" for name in said if name not in NOT_SHOWN)
         cause = str(said.get("exception", "")).rsplit("\n", 1)[-1]
-        return f"{clock}  {said['level']}: {said.get('event')} {rest} {cause}".rstrip()
+        return _one_line(f"{clock}  {said['level']}: {said.get('event')} {rest} {cause}".rstrip())
     return None
+
+
+def _one_line(words: str) -> str:
+    """What a stranger sent must not look like a line of ours."""
+    return words.replace("\n", "\\n")

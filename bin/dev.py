@@ -30,6 +30,7 @@ from devhome import HOST, DevHome, Refused, Settings
 
 from service.config import ConfigError, database_url_from_environment
 from service.crypto import hash_password, verify_password
+from service.logs import printable
 from service.queries import slots
 from service.storage.accounts import Admins
 from service.storage.database import open_database
@@ -294,13 +295,13 @@ def end_at_once(home: DevHome) -> NoReturn:
 
 
 def say(words: str) -> None:
-    """One line for the person at the terminal."""
-    print(words, flush=True)
+    """One line for the person at the terminal; parts of it may come from outside."""
+    print(printable(words), flush=True)
 
 
 def complain(error: Exception, code: int) -> int:
     """Say what went wrong; gives the exit code."""
-    print(f"bin/dev: {str(error).strip()}", file=sys.stderr, flush=True)
+    print(printable(f"bin/dev: {str(error).strip()}"), file=sys.stderr, flush=True)
     return code
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 # What no type tells: the sentence of each code, with its parameters.
 SENTENCES = {
+    "common_password": "Expected a password that is not one of the commonest",
     "cursors_collide": "Only one of older_than and newer_than",
     "jpeg_transparent": "A JPEG cannot be transparent; take png or webp",
     "model_images": "{model} takes {maximum} images, the photo among them",

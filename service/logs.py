@@ -4,6 +4,7 @@ The access log is pure ASGI middleware, so it sees what really went over the wir
 its line by `note`; a shot's line is named `shot`.
 """
 
+import json
 import logging
 import re
 import secrets
@@ -18,6 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SILENT = ("/healthz", "/livez", "/metrics")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 MAX_LOGGED_PATH = 200
+# What a terminal obeys or what turns the order of letters: C0 but for tab and line feed, DEL and C1
+# (ECMA-48), lone surrogates, invisible and bidirectional format characters (Unicode category Cf).
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 def set_up_logging(level: str) -> None:
@@ -31,7 +38,7 @@ def set_up_logging(level: str) -> None:
         processors=[
             *shared,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(_as_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
@@ -44,11 +51,26 @@ def set_up_logging(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(_as_line),
             ],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def printable(text: str) -> str:
+    """Text from outside that may be shown on a terminal: what a terminal would obey is escaped as
+    in JSON."""
+    return UNPRINTABLE.sub(_escaped, text)
+
+
+def _as_line(event: object, **options: Any) -> str:
+    """A log line as JSON that any terminal may show; JSON itself escapes C0 alone."""
+    return printable(json.dumps(event, ensure_ascii=False, **options))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 class AccessLog:

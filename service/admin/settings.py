@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.admin.slot_fields import UNSET, InFlight, Password, Window
+from service.admin.slot_fields import UNSET, InFlight, Password, Window, check_password
 from service.crypto import hash_password
 from service.errors import InvalidFields, VersionConflict
 from service.faults import Fault
@@ -54,7 +54,8 @@ async def change(request: Request[State]) -> Response:
     _check_providers(request, given)
     password_hash = None
     if given.ingest_password is not UNSET:
-        pool = state["threads"].passwords
+        check_password(given.ingest_password)
+        pool = state["threads"].sign_ins
         password_hash = await in_thread(pool, hash_password, given.ingest_password)
     async with state["db"].transaction() as transaction:
         await settings.lock(transaction)

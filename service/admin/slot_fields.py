@@ -11,13 +11,13 @@ import msgspec
 
 from service.errors import InvalidFields
 from service.faults import Fault
+from service.password_rules import MIN_PASSWORD, is_common
 from service.providers import registry
 from service.providers.base import Operation
 from service.queries import templates
 from service.queries.slots import Slot
 from service.storage.database import Runner
 
-MIN_INGEST_PASSWORD = 6
 # A smaller one is no photo; 0 leaves it as it is.
 MIN_SIDE, MAX_SIDE = 256, 8192
 UNSET = msgspec.UNSET
@@ -28,7 +28,7 @@ InFlight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 DailyLimit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Window = Annotated[int, msgspec.Meta(ge=10, le=60)]
 MaxSide = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE)]
-Password = Annotated[str, msgspec.Meta(min_length=MIN_INGEST_PASSWORD, max_length=200)]
+Password = Annotated[str, msgspec.Meta(min_length=MIN_PASSWORD, max_length=200)]
 
 
 class TemplateFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -97,6 +97,12 @@ WRITABLE = (
 
 class NoOutput(msgspec.Struct, forbid_unknown_fields=True):
     """What a slot may say of its output: nothing yet."""
+
+
+def check_password(password: str) -> None:
+    """Raises `InvalidFields` for a new ingest password that is guessed first."""
+    if is_common(password):
+        raise InvalidFields([Fault.of("ingest_password", "common_password")])
 
 
 def merged(current: Mapping[str, Any], change: SlotChange | TestChange) -> dict[str, Any]:

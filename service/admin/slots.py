@@ -54,7 +54,8 @@ async def change(request: Request[State]) -> Response:
     password_hash = None
     if given.ingest_password is not msgspec.UNSET:
         password = given.ingest_password
-        password_hash = await in_thread(state["threads"].passwords, hash_password, password)
+        slot_fields.check_password(password)
+        password_hash = await in_thread(state["threads"].sign_ins, hash_password, password)
     await _save(request, current, fields, "slot.change", password_hash)
     return await _answer(request)
 

@@ -167,7 +167,11 @@ def test_remove_takes_an_account_away(run: RunProgram, secrets: Path) -> None:
         (("add", "../igor"), WANTED, "lower-case"),
         (("add", "i" * 101), WANTED, "lower-case"),
         (("add", "игорь"), WANTED, "lower-case"),
-        (("ingest-password",), "12345\n", "at least 6 characters"),
+        (("ingest-password",), "1234567\n", "at least 8 characters"),
+        (("ingest-password",), "12345678\n", "one of the commonest"),
+        (("add", "igor"), "password\n", "one of the commonest"),
+        (("add", "igor"), "Password1\n", "one of the commonest"),
+        (("password", "serg"), "iloveyou", "one of the commonest"),
     ],
 )
 def test_it_refuses_and_changes_nothing(

@@ -17,7 +17,7 @@ SERVICE = ROOT / "service"
 # From the ground up. A package knows those of the steps before its own, never one beside it; a file
 # knows those before it in its row. A row without a name are files of `service` itself.
 STEPS: tuple[dict[str, str], ...] = (
-    {"": "faults config errors threads crypto throttle counters logs site"},
+    {"": "faults config errors threads counters hashing crypto password_rules throttle logs site"},
     {
         "pictures": "inspect prepare qr sample_photo",
         "storage": "secret_file accounts schema media database",
@@ -39,7 +39,7 @@ STEPS: tuple[dict[str, str], ...] = (
     },
     {
         "shots": "shot provider_links plans claim fallback outcome edit picture_response test_shot"
-        " ingest",
+        " ingest_password ingest",
         "machines": "probes metrics",
     },
     {
