@@ -10,17 +10,21 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from passlib.hash import argon2
 
+from service.hashing import HashingLine
+
 # A SHA-256 digest, 32 bytes.
 Digest = bytes
+T = TypeVar("T")
 
 MAX_PASSWORD_BYTES = 1024
 MAX_REMEMBERED = 256
+MAX_MET = 4096
 ARGON2 = argon2.using(type="ID", memory_cost=19_456, rounds=2, parallelism=1)
 
 
@@ -81,31 +85,69 @@ def _signer(keys: Sequence[str], salt: str) -> URLSafeSerializer:
 
 
 class PasswordMemory:
-    """Verifies passwords in a bounded thread and remembers those that fitted."""
+    """Verifies passwords in a bounded line and remembers those that fitted, and from which networks
+    they came."""
 
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
-        self._threads = threads
+    def __init__(self, line: HashingLine) -> None:
+        self._line = line
         self._key = secrets.token_bytes(32)
         self._fitted: OrderedDict[bytes, None] = OrderedDict()
+        self._met: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
-    async def verify(self, password: str, password_hash: str) -> bool:
-        """Whether the password fits the hash; at once when it did before."""
+    def remembers(self, password: str, password_hash: str) -> bool:
+        """Whether the password has fitted the hash before; costs next to nothing."""
+        return _touch(self._fitted, self._digest(password, password_hash))
+
+    def meet(self, password_hash: str, network: str) -> None:
+        """Remember that the password of this hash came from there."""
+        _remember(self._met, (password_hash, network), MAX_MET)
+
+    def has_met(self, password_hash: str, network: str) -> bool:
+        """Whether the password of this hash has come from there before."""
+        return _touch(self._met, (password_hash, network))
+
+    def one_at_a_time(self, password: str, password_hash: str) -> asyncio.Lock:
+        """A lock for who brings this password: of many at once, all but the first may find that it
+        is remembered."""
+        key = self._digest(password, password_hash)
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    async def verify(self, password: str, password_hash: str, failures: int = 0) -> bool:
+        """Whether the password fits the hash; at once when it did before. `failures` are those of
+        who brought it, see `HashingLine`. Raises `Overloaded`."""
         if len(password.encode()) > MAX_PASSWORD_BYTES:
             return False
-        known = hashlib.blake2b(digest(password, password_hash), key=self._key).digest()
-        if known in self._fitted:
-            self._fitted.move_to_end(known)
+        if self.remembers(password, password_hash):
             return True
-        fits = await self.verify_anew(password, password_hash)
+        fits = await self.verify_anew(password, password_hash, failures)
         if fits:
-            self._fitted[known] = None
-            if len(self._fitted) > MAX_REMEMBERED:
-                self._fitted.popitem(last=False)
+            _remember(self._fitted, self._digest(password, password_hash), MAX_REMEMBERED)
         return fits
 
-    async def verify_anew(self, password: str, password_hash: str) -> bool:
-        """Whether the password fits the hash; takes the same time for everybody."""
+    async def verify_anew(self, password: str, password_hash: str, failures: int = 0) -> bool:
+        """Whether the password fits the hash; takes the same time for everybody. Raises
+        `Overloaded`."""
         if len(password.encode()) > MAX_PASSWORD_BYTES:
             password = ""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, verify_password, password, password_hash)
+        return await self._line.run(failures, verify_password, password, password_hash)
+
+    def _digest(self, password: str, password_hash: str) -> bytes:
+        return hashlib.blake2b(digest(password, password_hash), key=self._key).digest()
+
+
+def _touch(known: OrderedDict[T, None], one: T) -> bool:
+    if one not in known:
+        return False
+    known.move_to_end(one)
+    return True
+
+
+def _remember(known: OrderedDict[T, None], one: T, most: int) -> None:
+    known[one] = None
+    known.move_to_end(one)
+    if len(known) > most:
+        known.popitem(last=False)

@@ -13,6 +13,7 @@ from service.config import Config
 from service.counters import DB_MAX_CONNECTIONS, watch_process
 from service.crypto import PasswordMemory, hash_password
 from service.errors import PhotoslotError, StorageError
+from service.hashing import HashingLine
 from service.http.sessions import new_password
 from service.intake import Intake
 from service.monitoring.checks import open_checks
@@ -52,7 +53,8 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             media=media,
             client=client,
             threads=threads,
-            passwords=PasswordMemory(threads.passwords),
+            passwords=PasswordMemory(HashingLine(threads.passwords, "camera")),
+            sign_ins=PasswordMemory(HashingLine(threads.sign_ins, "admin")),
             intake=Intake(config, media),
             worker=worker,
             admins=Admins(config.secrets_dir),

@@ -24,6 +24,7 @@ class State(TypedDict):
     client: httpx.AsyncClient
     threads: Threads
     passwords: PasswordMemory
+    sign_ins: PasswordMemory
     intake: Intake
     worker: int
     admins: Admins

@@ -12,15 +12,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """One pool per kind of work, so that slow pictures never hold up a write or a password."""
+    """One pool per kind of work, so that slow pictures never hold up a write or a password, and
+    the cameras' passwords no admin."""
 
     disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "disk"))
     images: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "images"))
     passwords: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "argon2"))
+    sign_ins: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "sign-in"))
 
     def shutdown(self) -> None:
         """Wait for what runs, forget what waits."""
-        for pool in (self.disk, self.images, self.passwords):
+        for pool in (self.disk, self.images, self.passwords, self.sign_ins):
             pool.shutdown(cancel_futures=True)
 
 

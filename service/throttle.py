@@ -22,10 +22,14 @@ class Throttle:
 
 LOGIN = Throttle(tries=10, window_seconds=900, block_seconds=900)
 LOGIN_ADDRESS = Throttle(tries=100, window_seconds=900, block_seconds=900)
+# Over all addresses: from here on one try a minute, but for networks the account is known at.
+LOGIN_ACCOUNT = Throttle(tries=100, window_seconds=3600, block_seconds=60)
 INGEST = Throttle(tries=20, window_seconds=60, block_seconds=60)
 GALLERY = Throttle(tries=240, window_seconds=60, block_seconds=60)
 # After this what was counted under any of them is over, unless its subject is still shut out.
-LONGEST_SECONDS = max(door.window_seconds for door in (LOGIN, LOGIN_ADDRESS, INGEST, GALLERY))
+LONGEST_SECONDS = max(
+    door.window_seconds for door in (LOGIN, LOGIN_ADDRESS, LOGIN_ACCOUNT, INGEST, GALLERY)
+)
 
 
 @lru_cache(REMEMBERED_ADDRESSES)

@@ -15,3 +15,12 @@ where
     and ($3::text is null or action = $3)
 order by id desc
 limit $4;
+
+-- name: audit_signed_in_from
+-- From which addresses somebody signed in lately, the newest first.
+-- $1 actor, $2 days, $3 at most so many
+select address
+from audit_log
+where actor = $1 and action = 'auth.login.success' and at > now() - make_interval(days => $2)
+order by id desc
+limit $3;

@@ -1,6 +1,6 @@
 -- name: throttle_count
--- Counts one try against a subject that is not shut out; at the limit inside the window it is shut
--- out for a while. Touches no row when it already is.
+-- Counts one try against a subject that is not shut out and gives how many it has inside the window;
+-- at the limit it is shut out for a while. No row when it already is.
 -- $1 hashed subject, $2 tries allowed, $3 window in seconds, $4 shut out for seconds
 insert into login_throttle as known (subject, failures, window_started_at)
 values ($1, 1, now())
@@ -18,7 +18,8 @@ on conflict (subject) do update set
             and known.failures + 1 >= $2::integer
             then now() + make_interval(secs => $4)
     end
-where known.blocked_until is null or known.blocked_until <= now();
+where known.blocked_until is null or known.blocked_until <= now()
+returning failures;
 
 -- name: throttle_blocked_seconds
 -- For how many more seconds any of the subjects is shut out; null when none is.
@@ -37,6 +38,8 @@ where subject = $1;
 -- Takes back one try of a subject that turned out to know the password: what is left is below the
 -- limit again.
 -- $1 hashed subject
-update login_throttle
-set failures = greatest(1, failures - 1), blocked_until = null
-where subject = $1;
+merge into login_throttle as known
+using (values ($1::bytea)) as given (subject)
+on known.subject = given.subject
+when matched and known.failures <= 1 then delete
+when matched then update set failures = known.failures - 1, blocked_until = null;

@@ -21,7 +21,7 @@ from service.queries import gallery, shares, throttles
 from service.queries.gallery import GalleryRow
 from service.queries.shares import Share
 from service.state import State
-from service.throttle import GALLERY
+from service.throttle import GALLERY, network
 
 MAX_TOKEN = 300
 
@@ -81,13 +81,14 @@ async def _check(request: Request[State], slot_id: str | None) -> GalleryQuery:
 
 async def _share(request: Request[State], token: str) -> Share:
     """A link that is ours, running and not taken back. Raises `ShareInvalid` for all else alike,
-    `RateLimited` for an address that asks too often."""
-    state = request.state
-    subject = digest("gallery", guards.address(request))
-    if not await throttles.count(state["db"], subject, GALLERY):
+    `RateLimited` for an address that asks too often: each link we signed is counted for itself, all
+    guesses together, so that no guess shuts a link out."""
+    state, sender = request.state, network(guards.address(request))
+    share_id = links.share_id_of(state["config"], token)
+    subject = digest("gallery", str(share_id or ""), sender)
+    if await throttles.count(state["db"], subject, GALLERY) is None:
         seconds = await throttles.blocked_seconds(state["db"], [subject])
         raise RateLimited("Too many requests from this address.", retry_after=seconds or 1)
-    share_id = links.share_id_of(state["config"], token)
     share = await shares.by_id(state["db"], share_id) if share_id else None
     if share is None or share.revoked_at or share.expires_at <= datetime.now(UTC):
         raise ShareInvalid()

@@ -35,3 +35,9 @@ async def page(
 ) -> list[AuditEntry]:
     """Entries below `before`, newest first."""
     return [AuditEntry(**row) for row in await db.many("audit_page", before, actor, action, limit)]
+
+
+async def signed_in_from(db: Runner, actor: str, days: int, limit: int) -> list[str]:
+    """The addresses of the last sign-ins of `actor`, not older than `days`."""
+    rows = await db.many("audit_signed_in_from", actor, days, limit)
+    return [row["address"] for row in rows]

@@ -6,12 +6,13 @@ from service.storage.database import Database
 from service.throttle import Throttle
 
 
-async def count(db: Database, subject: bytes, limit: Throttle) -> bool:
-    """Count one try of `subject`; False when it is shut out, then nothing is counted."""
-    touched = await db.run(
+async def count(db: Database, subject: bytes, limit: Throttle) -> int | None:
+    """Count one try of `subject`: how many it has inside the window, this one among them. None when
+    it is shut out; then nothing is counted."""
+    failures: int | None = await db.value(
         "throttle_count", subject, limit.tries, limit.window_seconds, limit.block_seconds
     )
-    return touched == 1
+    return failures
 
 
 async def blocked_seconds(db: Database, subjects: Sequence[bytes]) -> int | None:

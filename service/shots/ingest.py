@@ -12,19 +12,18 @@ from service.errors import (
     ClientClosed,
     InvalidPassword,
     NotConfigured,
-    RateLimited,
     SlotDisabled,
     SlotNotFound,
 )
 from service.http import guards, json_body
 from service.http.multipart import Upload, boundary_of, expected_bytes, receive_upload
-from service.queries import slots, throttles
+from service.queries import slots
 from service.queries.slots import IngestSlot
 from service.shots import edit, picture_response
+from service.shots.ingest_password import IngestPassword, subject_of
 from service.shots.shot import Shot, arrive
 from service.state import State
 from service.storage.media import TempFiles
-from service.throttle import INGEST
 
 MAX_IDEMPOTENCY_KEY = 255
 
@@ -46,51 +45,49 @@ async def receive(request: Request[State]) -> Response:
 async def _find_slot(request: Request[State]) -> IngestSlot:
     """Everything that can be refused by the slot alone."""
     state, slot_id = request.state, json_body.slot_id(request)
+    address = guards.address(request)
     slot = await slots.for_ingest(
-        state["db"], slot_id, _subject(request, slot_id), state["config"].result_ttl_hours
+        state["db"], slot_id, subject_of(slot_id, address), state["config"].result_ttl_hours
     )
     if slot is None:
         raise SlotNotFound()
     if not slot.is_active:
         raise SlotDisabled()
-    if slot.blocked_seconds:
-        raise RateLimited(retry_after=slot.blocked_seconds)
+    IngestPassword(state, slot, address).refuse_if_shut_out()
     if slot.ingest_password_hash is None:
         raise NotConfigured("This slot has no password yet. An admin has to set one.")
     return slot
-
-
-def _subject(request: Request[State], slot_id: str) -> bytes:
-    """Whom failed passwords count against: one mis-set camera must not shut out the other slots'
-    cameras behind the same address."""
-    return digest("ingest", slot_id, guards.address(request))
 
 
 async def _receive_authenticated(
     request: Request[State], shot: Shot, boundary: bytes, temp: TempFiles
 ) -> Upload:
     """The body of a sender who knows the password; every failure to know it is counted."""
+    password = IngestPassword(request.state, shot.slot, shot.address)
     try:
-        upload = await _receive(request, shot, boundary, temp)
+        upload = await _receive(request, shot, boundary, temp, password)
         if not shot.is_authenticated:
             raise InvalidPassword()
         return upload
     except InvalidPassword:
-        subject = _subject(request, shot.slot.id)
-        await throttles.count(request.state["db"], subject, INGEST)
+        await password.count_once()
         raise
     except ClientClosed:
         CLIENT_CLOSED.inc()
         raise
 
 
-async def _receive(request: Request[State], shot: Shot, boundary: bytes, temp: TempFiles) -> Upload:
+async def _receive(
+    request: Request[State],
+    shot: Shot,
+    boundary: bytes,
+    temp: TempFiles,
+    password: IngestPassword,
+) -> Upload:
     """Read the body; the password is checked where it comes, in the header or among the fields."""
-    passwords, slot = request.state["passwords"], shot.slot
 
-    async def check(password: str) -> None:
-        if not await passwords.verify(password, slot.ingest_password_hash or ""):
-            raise InvalidPassword()
+    async def check(given: str) -> None:
+        await password.check(given)
         shot.visit.show()
         shot.is_authenticated = True
 
@@ -100,7 +97,7 @@ async def _receive(request: Request[State], shot: Shot, boundary: bytes, temp: T
         request,
         boundary=boundary,
         target=temp.path("upload"),
-        max_file_bytes=slot.max_bytes,
+        max_file_bytes=shot.slot.max_bytes,
         until=shot.upload_by,
         on_bytes=shot.visit.take,
         on_password=check,

@@ -18,6 +18,8 @@ from conftest import MakeService
 from rig import SIGNING_KEY, Service, until
 from tables import Execute, Rows
 
+from service.throttle import LOGIN_ACCOUNT
+
 ELSEWHERE = "127.0.0.2"
 NEW_KEY = "another signing key of the tests: 43 bytes "
 WRONG = "a wrong password"
@@ -523,7 +525,98 @@ def test_a_shut_out_try_is_told_apart_in_the_log(
 
     service.wait_log("auth.login.failure", reason="rate_limited", username=ADMIN)
     last = rows("select details from audit_log order by id desc limit 1")
-    assert last == [{"details": {"reason": "rate_limited"}}]
+    begun = {"reason": "rate_limited", "shut_out": "account_at_address", "tries": 10}
+    assert last == [{"details": begun}]
+
+
+@pytest.mark.parametrize("name", [ADMIN, "nobody", " " + ADMIN])
+def test_who_is_shut_out_writes_one_entry_however_often_he_tries(
+    service: Service, stranger: Admin, rows: Rows, name: str
+) -> None:
+    tries = [login(service, name, WRONG).status_code for _ in range(10)]
+    more = [login(service, name, WRONG).status_code for _ in range(30)]
+
+    assert (set(tries), set(more)) == ({401}, {429})
+    kept = rows("select details ->> 'reason' as reason, count(*) from audit_log group by 1")
+    assert {row["reason"]: row["count"] for row in kept} == {
+        "invalid_credentials": 10,
+        "rate_limited": 1,
+    }
+    refused = [line for line in service.log if line["event"] == "auth.login.failure"]
+    assert len(refused) == 11
+
+
+def test_one_network_is_one_guesser_however_its_addresses_are_spelt(
+    make_service: MakeService,
+) -> None:
+    service = make_service(TRUSTED_PROXIES="127.0.0.1")
+    ensure_account(service)
+    spellings = ["2001:db8:1:2::1", "2001:DB8:1:2:0:0:0:1", "[2001:db8:1:2::1]:443"]
+    addresses = [*spellings, *(f"2001:db8:1:2:{n}::{n}" for n in range(1, 8))]
+
+    tries = [behind_proxy(service, address, WRONG).status_code for address in addresses]
+
+    assert tries == [401] * 10
+    assert behind_proxy(service, "2001:db8:1:2:ffff::9").status_code == 429
+    assert behind_proxy(service, "2001:db8:1:3::1").status_code == 200
+
+
+def test_an_address_of_ipv4_in_ipv6_is_that_of_ipv4(make_service: MakeService) -> None:
+    service = make_service(TRUSTED_PROXIES="127.0.0.1")
+    ensure_account(service)
+    for address in ["192.0.2.7", "::ffff:192.0.2.7", "::FFFF:c000:207"] * 4:
+        behind_proxy(service, address, WRONG)
+
+    assert behind_proxy(service, "192.0.2.7").status_code == 429
+    assert behind_proxy(service, "::ffff:192.0.2.8").status_code == 200
+
+
+def behind_proxy(service: Service, address: str, password: str = ADMIN_PASSWORD) -> httpx.Response:
+    """A try to sign in that a proxy passes on for that address."""
+    with Admin(service) as stranger:
+        body = {"username": ADMIN, "password": password}
+        return stranger.post("/api/login", json=body, headers={"x-forwarded-for": address})
+
+
+def test_an_account_that_many_addresses_guess_at_is_slowed_down_but_where_it_is_known(
+    service: Service, stranger: Admin, execute: Execute, rows: Rows
+) -> None:
+    assert login(service).status_code == 200
+    for number in range(LOGIN_ACCOUNT.tries):
+        assert login(service, password=WRONG, address=f"127.0.1.{number + 1}").status_code == 401
+
+    elsewhere = login(service, address="127.0.2.1")
+
+    assert elsewhere.status_code == 429
+    assert 0 < int(elsewhere.headers["retry-after"]) <= LOGIN_ACCOUNT.block_seconds
+    assert login(service, "igor", WRONG, "127.0.2.2").status_code == 401
+    assert login(service, password=WRONG).status_code == 401
+    assert login(service).status_code == 200
+    last = "select details from audit_log where details ->> 'reason' = 'rate_limited'"
+    begun = {"reason": "rate_limited", "shut_out": "account", "tries": LOGIN_ACCOUNT.tries}
+    assert rows(last) == [{"details": begun}]
+
+    execute("update login_throttle set blocked_until = now()")
+
+    assert login(service, address="127.0.2.1").status_code == 200, "a minute later"
+
+
+def test_an_account_guessed_at_is_slowed_down_to_a_try_a_minute(
+    service: Service, stranger: Admin, execute: Execute
+) -> None:
+    for number in range(LOGIN_ACCOUNT.tries):
+        login(service, "nobody", WRONG, f"127.0.1.{number + 1}")
+    execute("update login_throttle set blocked_until = now()")
+
+    tries = [login(service, "nobody", WRONG, f"127.0.2.{n}").status_code for n in (1, 2, 3)]
+
+    assert tries == [401, 429, 429]
+
+
+def test_a_right_sign_in_leaves_no_count(service: Service, stranger: Admin, rows: Rows) -> None:
+    assert login(service).status_code == 200
+
+    assert rows("select failures from login_throttle") == []
 
 
 def test_logouts_are_audited(admin: Admin, rows: Rows) -> None:

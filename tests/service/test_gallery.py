@@ -368,6 +368,29 @@ def test_an_address_that_looks_too_often_has_to_wait(admin: Admin, execute: Exec
     assert look(url).status_code == 200
 
 
+def test_no_guess_shuts_a_link_out(admin: Admin, camera: Camera) -> None:
+    shot = camera.shoot()
+    url = share(admin, "slot-001")["url"]
+    every = share(admin)["url"]
+    with httpx.Client(trust_env=False) as guesser:
+        statuses = [guesser.get(f"{url}{n}").status_code for n in range(LOOKS_A_MINUTE + 1)]
+    assert statuses == [403] * LOOKS_A_MINUTE + [429]
+
+    assert pictures(look(url)) == [shot.headers["x-job-id"]]
+    assert look(every).status_code == 200
+    assert look(elsewhere(url, "/public/shares/qr")).status_code == 200
+
+
+def test_a_link_that_is_asked_for_too_often_shuts_no_other_out(admin: Admin) -> None:
+    busy, other = share(admin)["url"], share(admin)["url"]
+    with httpx.Client(trust_env=False) as guest:
+        for _ in range(LOOKS_A_MINUTE):
+            guest.get(busy)
+
+    assert refused(look(busy), 429, "rate_limited")
+    assert look(other).status_code == 200
+
+
 def test_guesses_are_counted_too(service: Service) -> None:
     with httpx.Client(base_url=service.url, trust_env=False) as guest:
         statuses = [

@@ -1,11 +1,15 @@
 """Who may post how much: passwords, the throttle, and every limit of a slot and of the service."""
 
+import re
+import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx
 import photos
 import pytest
+from admin import Admin, ensure_account
 from camera import PASSWORD, Answer, Camera
 from conftest import MakeService
 from rig import Sandbox, Service, until
@@ -15,6 +19,8 @@ from service.throttle import INGEST
 
 WRONG = "wrong password"
 ELSEWHERE = "127.0.0.2"
+# Where nobody who knows the password was before.
+STRANGERS, NEWCOMERS = "127.0.0.3", "127.0.0.4"
 OUTCOMES = "select slot_id, status, failure_reason from job_history order by failure_reason"
 
 
@@ -122,30 +128,140 @@ def test_settings_that_do_not_fit_the_operation_are_not_sent(
 def test_too_many_wrong_passwords_shut_out_that_address_from_that_slot(
     camera: Camera, service: Service, rows: Rows
 ) -> None:
-    wrong = [camera.shoot(b"x", password=WRONG) for _ in range(INGEST.tries - 1)]
+    wrong = [shoot_from(STRANGERS, camera, WRONG) for _ in range(INGEST.tries)]
     assert {answer.status_code for answer in wrong} == {401}
-    assert camera.shoot().status_code == 200, "one failure too early"
-    assert_refused(camera.shoot(b"x", password=WRONG), 401, "invalid_password")
 
-    shut_out = camera.shoot()
+    shut_out = shoot_from(STRANGERS, camera)
 
     assert_refused(shut_out, 429, "rate_limited")
     assert 0 < int(shut_out.headers["retry-after"]) <= INGEST.block_seconds
-    assert_refused_unsent(asked_before_sending(camera), 429, "rate_limited")
-    assert camera.shoot(slot="slot-002").status_code == 200
+    assert shoot_from(STRANGERS, camera, slot="slot-002").status_code == 200
     assert shoot_from(ELSEWHERE, camera).status_code == 200
     addresses = rows("select distinct client_address from job_history order by 1")
-    assert [row["client_address"] for row in addresses] == ["127.0.0.1", ELSEWHERE]
+    assert [row["client_address"] for row in addresses] == [ELSEWHERE, STRANGERS]
+
+
+def test_who_is_shut_out_is_refused_before_the_body(camera: Camera, service: Service) -> None:
+    for _ in range(INGEST.tries):
+        assert shoot_from(NEWCOMERS, camera, WRONG).status_code == 401
+
+    body, mime = camera.multipart()
+    head = camera.request(body, mime)
+    with socket.create_connection(("127.0.0.1", service.port), 10, (NEWCOMERS, 0)) as wire:
+        wire.sendall(head)
+        assert wire.recv(65536).startswith(b"HTTP/1.1 429 ")
+
+
+@pytest.mark.parametrize("how", ["field", "field behind the file", "header", "slot-002"])
+def test_who_shares_an_address_with_a_guesser_is_let_in_with_a_password_that_fitted_before(
+    camera: Camera, rows: Rows, how: str
+) -> None:
+    slot = "slot-002" if how == "slot-002" else "slot-001"
+    assert camera.shoot().status_code == 200
+    camera.burst(INGEST.tries, photo=b"x", password=WRONG, slot=slot)
+    assert_refused(camera.shoot(password=WRONG, slot=slot), 429, "rate_limited")
+    before = rows("select failures, blocked_until from login_throttle")
+
+    if how == "header":
+        answer = camera.shoot(password=None, headers={"X-Ingest-Password": PASSWORD})
+    else:
+        answer = camera.shoot(slot=slot, password_last="behind" in how)
+
+    assert answer.status_code == 200, answer.text
+    assert_refused(camera.shoot(password=None, slot=slot), 429, "rate_limited")
+    assert_refused(
+        camera.shoot(password=None, headers={"X-Ingest-Password": WRONG}, slot=slot),
+        *(429, "rate_limited"),
+    )
+    assert rows("select failures, blocked_until from login_throttle") == before
+
+
+def test_a_guesser_elsewhere_learns_nothing_from_a_password_that_is_remembered(
+    make_service: MakeService,
+) -> None:
+    camera = Camera(make_service().url)
+    assert camera.shoot().status_code == 200
+    for _ in range(INGEST.tries):
+        assert shoot_from(STRANGERS, camera, WRONG).status_code == 401
+
+    assert_refused(shoot_from(STRANGERS, camera), 429, "rate_limited")
+    assert camera.shoot().status_code == 200
+
+
+def test_wrong_passwords_at_once_are_counted_before_they_are_hashed(
+    service: Service, camera: Camera, rows: Rows
+) -> None:
+    before = hashed(service)
+
+    with ThreadPoolExecutor(40) as threads:
+        guesses = [f"guess {n}" for n in range(120)]
+        shoot = partial(camera.shoot, b"x")
+        answers = list(threads.map(lambda guess: shoot(password=guess), guesses))
+
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses == {401: INGEST.tries, 429: 120 - INGEST.tries}
+    assert hashed(service) - before == INGEST.tries
+    assert rows("select failures from login_throttle") == [{"failures": INGEST.tries}]
+
+
+def test_two_processes_count_wrong_passwords_together_before_they_hash_them(
+    service: Service, make_service: MakeService
+) -> None:
+    services = [service, make_service()]
+    cameras = [Camera(one.url) for one in services]
+    before = sum(map(hashed, services))
+
+    with ThreadPoolExecutor(40) as threads:
+        shots = [partial(cameras[n % 2].shoot, b"x", password=f"guess {n}") for n in range(80)]
+        answers = [one.result() for one in [threads.submit(shot) for shot in shots]]
+
+    assert sum(answer.status_code == 401 for answer in answers) == INGEST.tries
+    assert sum(map(hashed, services)) - before == INGEST.tries
+
+
+def test_cameras_that_begin_at_once_after_a_start_are_hashed_once_and_count_nothing(
+    make_service: MakeService, rows: Rows
+) -> None:
+    service = make_service()
+    camera = Camera(service.url)
+
+    answers = camera.burst(INGEST.tries + 10, photo=b"no photo")
+
+    assert {answer.status_code for answer in answers} <= {415, 429}
+    assert "rate_limited" not in {answer.headers.get("x-failure-reason") for answer in answers}
+    assert hashed(service) == 1
+    assert rows("select failures from login_throttle") == []
+
+
+def test_an_admin_signs_in_while_wrong_ingest_passwords_are_hashed(
+    service: Service, camera: Camera
+) -> None:
+    ensure_account(service)
+    slots = [f"slot-{n:03}" for n in range(1, 16)]
+    with ThreadPoolExecutor(45) as threads, Admin(service) as admin:
+        guesses = [
+            threads.submit(camera.shoot, b"x", slot, password=f"guess {n} at {slot}")
+            for slot in slots
+            for n in range(4)
+        ]
+        until(lambda: hashed(service) and any(not one.done() for one in guesses), "they hash")
+        answer = admin.login()
+        waiting = sum(not one.done() for one in guesses)
+        refused = [one.result().status_code for one in guesses]
+
+    assert answer.status_code == 200
+    assert waiting > 0, "it waited behind all of them"
+    assert set(refused) <= {401, 503}
 
 
 def test_who_was_shut_out_is_let_in_again(camera: Camera, rows: Rows, execute: Execute) -> None:
     camera.burst(INGEST.tries, photo=b"x", password=WRONG)
-    assert_refused(camera.shoot(), 429, "rate_limited")
+    assert_refused(camera.shoot(password=WRONG), 429, "rate_limited")
     assert rows("select failures from login_throttle") == [{"failures": INGEST.tries}]
 
     execute("update login_throttle set blocked_until = now()")
 
-    assert camera.shoot().status_code == 200
+    assert_refused(camera.shoot(b"x", password=WRONG), 401, "invalid_password")
 
 
 def test_failures_of_long_ago_do_not_count(camera: Camera, rows: Rows, execute: Execute) -> None:
@@ -341,12 +457,21 @@ def asked_before_sending(
         return answer
 
 
-def shoot_from(address: str, camera: Camera) -> httpx.Response:
+def hashed(service: Service) -> float:
+    """How many passwords of cameras this service has hashed so far."""
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
+    found = re.search(r'^photoslot_password_checks_total{who="camera"} (\S+)$', text, re.M)
+    return float(found[1]) if found else 0.0
+
+
+def shoot_from(
+    address: str, camera: Camera, password: str = PASSWORD, slot: str = "slot-001"
+) -> httpx.Response:
     """A shot of a camera with that address."""
-    body, mime = camera.multipart()
+    body, mime = camera.multipart(password=password)
     transport = httpx.HTTPTransport(local_address=address)
     with httpx.Client(transport=transport, trust_env=False) as client:
-        url = f"{camera.url}/api/ingest/slot-001"
+        url = f"{camera.url}/api/ingest/{slot}"
         return client.post(url, content=body, headers={"content-type": mime}, timeout=30)
 
 

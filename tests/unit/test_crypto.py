@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.crypto import (
+    MAX_MET,
     MAX_PASSWORD_BYTES,
     MAX_REMEMBERED,
     PasswordMemory,
@@ -12,6 +13,7 @@ from service.crypto import (
     hash_password,
     verify_password,
 )
+from service.hashing import HashingLine
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +43,10 @@ class CountingThreads(ThreadPoolExecutor):
 def threads() -> Iterator[CountingThreads]:
     with CountingThreads(1) as threads:
         yield threads
+
+
+def memory_of(threads: CountingThreads) -> PasswordMemory:
+    return PasswordMemory(HashingLine(threads, "test"))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +79,7 @@ def test_any_text_can_be_a_password(password: str) -> None:
 async def test_a_password_that_fitted_is_not_verified_again(
     threads: CountingThreads, hashed: str
 ) -> None:
-    memory = PasswordMemory(threads)
+    memory = memory_of(threads)
 
     assert [await memory.verify("open sesame", hashed) for _ in range(3)] == [True] * 3
     assert threads.works == 1
@@ -82,7 +88,7 @@ async def test_a_password_that_fitted_is_not_verified_again(
 async def test_a_wrong_password_is_verified_every_time(
     threads: CountingThreads, hashed: str
 ) -> None:
-    memory = PasswordMemory(threads)
+    memory = memory_of(threads)
 
     assert [await memory.verify("wrong", hashed) for _ in range(3)] == [False] * 3
     assert threads.works == 3
@@ -91,7 +97,7 @@ async def test_a_wrong_password_is_verified_every_time(
 async def test_a_password_is_remembered_for_its_own_hash_only(
     threads: CountingThreads, hashed: str
 ) -> None:
-    memory = PasswordMemory(threads)
+    memory = memory_of(threads)
     await memory.verify("open sesame", hashed)
 
     assert not await memory.verify("open sesame", hash_password("changed"))
@@ -100,7 +106,7 @@ async def test_a_password_is_remembered_for_its_own_hash_only(
 
 async def test_each_memory_learns_for_itself(threads: CountingThreads, hashed: str) -> None:
     for _ in range(2):
-        assert await PasswordMemory(threads).verify("open sesame", hashed)
+        assert await memory_of(threads).verify("open sesame", hashed)
 
     assert threads.works == 2
 
@@ -108,7 +114,7 @@ async def test_each_memory_learns_for_itself(threads: CountingThreads, hashed: s
 async def test_an_overlong_password_is_wrong_without_any_work(
     threads: CountingThreads, hashed: str
 ) -> None:
-    memory = PasswordMemory(threads)
+    memory = memory_of(threads)
 
     assert not await memory.verify("ж" * (MAX_PASSWORD_BYTES // 2) + "!", hashed)
     assert threads.works == 0
@@ -117,14 +123,14 @@ async def test_an_overlong_password_is_wrong_without_any_work(
 async def test_the_longest_password_is_taken(threads: CountingThreads) -> None:
     longest = "ж" * (MAX_PASSWORD_BYTES // 2)
 
-    assert await PasswordMemory(threads).verify(longest, hash_password(longest))
+    assert await memory_of(threads).verify(longest, hash_password(longest))
 
 
 @pytest.mark.parametrize("password", ODD)
 async def test_odd_characters_are_just_wrong(
     threads: CountingThreads, hashed: str, password: str
 ) -> None:
-    assert not await PasswordMemory(threads).verify(password, hashed)
+    assert not await memory_of(threads).verify(password, hashed)
 
 
 async def test_the_memory_is_bounded(
@@ -132,7 +138,7 @@ async def test_the_memory_is_bounded(
 ) -> None:
     """Argon2 for every one of so many passwords would take half a minute."""
     monkeypatch.setattr("service.crypto.verify_password", lambda password, hashed: True)
-    memory = PasswordMemory(threads)
+    memory = memory_of(threads)
     for number in range(MAX_REMEMBERED + 1):
         await memory.verify(f"password {number}", "hash")
 
@@ -140,6 +146,34 @@ async def test_the_memory_is_bounded(
     assert threads.works == MAX_REMEMBERED + 1
     await memory.verify("password 0", "hash")
     assert threads.works == MAX_REMEMBERED + 2
+
+
+async def test_only_a_password_that_fitted_is_remembered(
+    threads: CountingThreads, hashed: str
+) -> None:
+    memory = memory_of(threads)
+    for password in ("open sesame", "wrong", "ж" * MAX_PASSWORD_BYTES):
+        await memory.verify(password, hashed)
+
+    assert memory.remembers("open sesame", hashed)
+    assert not memory.remembers("open sesame", "another hash")
+    assert not memory.remembers("wrong", hashed)
+    assert not memory.remembers("ж" * MAX_PASSWORD_BYTES, hashed)
+
+
+def test_a_memory_knows_from_where_a_password_came_and_forgets_the_oldest(
+    threads: CountingThreads,
+) -> None:
+    memory = memory_of(threads)
+    for number in range(MAX_MET):
+        memory.meet("hash", f"network {number}")
+    assert memory.has_met("hash", "network 0")
+
+    memory.meet("hash", "one more")
+
+    assert memory.has_met("hash", "network 0"), "it was asked for lately"
+    assert not memory.has_met("hash", "network 1")
+    assert not memory.has_met("another hash", "one more")
 
 
 def test_a_digest_is_that_of_its_parts() -> None:
