@@ -97,7 +97,7 @@ def _hashed(http: httpx.Client) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(HASHED_METRIC))
 
 
-HASHED_METRIC = 'photoslot_passwords_hashed_total{who="camera"}'
+HASHED_METRIC = 'photoslot_password_checks_total{who="camera"}'
 
 
 def endless_heads(stage: Stage, _size: Any) -> Iterator[Figure]:
