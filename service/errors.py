@@ -62,6 +62,10 @@ from typing import Any, ClassVar
 from service.faults import Fault
 
 RETRY_AFTER_SECONDS = 5
+# The longest wait that is taken from a provider's word: it may name any number.
+MAX_WAIT_SECONDS = 24 * 3600.0
+# Words of a provider or of the disk, as the log and the journal keep them.
+MAX_PRIVATE = 2000
 
 
 class PhotoslotError(Exception):
@@ -75,7 +79,7 @@ class PhotoslotError(Exception):
         `private` is for the log and the journal only."""
         self.details = details or _first_paragraph(type(self))
         # The journal keeps it, and PostgreSQL keeps no NUL.
-        self.private = private and private.replace("\0", "\ufffd")
+        self.private = private and private[:MAX_PRIVATE].replace("\0", "\ufffd")
         self.job_id: str | None = None
         self.headers: dict[str, str] = {}
         super().__init__(self.details)
@@ -408,11 +412,11 @@ class ProviderFailure(PhotoslotError):
         **more: Any,
     ) -> None:
         """`repeats`: how often the same call may be repeated at the same provider, the window
-        permitting; `wait_seconds`: how long the provider asked to wait before that; `maybe_billed`:
-        the call may have been charged although no picture came of it."""
+        permitting; `wait_seconds`: how long the provider asked to wait before that, a day at most;
+        `maybe_billed`: the call may have been charged although no picture came of it."""
         super().__init__(details, private=private, **more)
         self.repeats = repeats
-        self.wait_seconds = wait_seconds
+        self.wait_seconds = clamped_wait(wait_seconds)
         self.maybe_billed = maybe_billed
         self.usage: Mapping[str, Any] = {}
         self.tokens: int | None = None
@@ -455,7 +459,7 @@ class _ProviderLater(ProviderFailure, TryLater):
 
     def __init__(self, *args: Any, wait_seconds: float | None = None, **more: Any) -> None:
         """A device is told to wait as long as the provider told us to."""
-        wait = max(RETRY_AFTER_SECONDS, math.ceil(wait_seconds or 0))
+        wait = max(RETRY_AFTER_SECONDS, math.ceil(clamped_wait(wait_seconds) or 0))
         super().__init__(*args, **{"wait_seconds": wait_seconds, "retry_after": wait, **more})
 
 
@@ -481,6 +485,14 @@ class ProviderTimeout(ProviderFailure):
     """The AI provider did not answer inside the window. The call may still be billed."""
 
     status, reason = 504, "provider_timeout"
+
+
+def clamped_wait(seconds: float | None) -> float | None:
+    """Seconds to wait as somebody else named them, from 0 to MAX_WAIT_SECONDS; None without a
+    number."""
+    if seconds is None or math.isnan(seconds):
+        return None
+    return min(max(seconds, 0.0), MAX_WAIT_SECONDS)
 
 
 def by_reason(reason: str) -> type[PhotoslotError]:

@@ -14,7 +14,8 @@ from service.crypto import is_seal, seal
 from service.errors import NotConfigured, PhotoslotError, ProviderBusy, SlotBusy
 from service.monitoring.provider_health import MODEL_ENDS_SOON
 from service.providers.base import Plan
-from service.providers.http import get
+from service.providers.http import NotJson, get, read_json
+from service.providers.ping import ping
 from service.queries import installation, slots
 from service.queries.slots import IngestSlot, Slot
 from service.shots import plans
@@ -140,9 +141,10 @@ class _Proof(msgspec.Struct):
 
 def _proof(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=_Proof).proof
-    except msgspec.MsgspecError:
+        found: _Proof = read_json(body, _Proof)
+    except NotJson:
         return ""
+    return found.proof
 
 
 async def passwords(active: Sequence[Slot]) -> Finding:
@@ -166,15 +168,12 @@ async def provider(state: State, name: str, plans: Sequence[Plan]) -> Finding:
     account = state["provider_keys"].accounts().get(name)
     if account is None or not account.api_key:
         return Finding("failed", NotConfigured.reason)
-    pings = {plan.model: plan.provider.ping for plan in plans if plan.provider.name == name}
-    figures = {"models": sorted(pings)}
-    try:
-        async with asyncio.timeout(LOOKUP_SECONDS):
-            results = await asyncio.gather(
-                *(ping(state["client"], account, model) for model, ping in pings.items())
-            )
-    except TimeoutError:
-        return Finding("failed", "provider_unavailable", figures=figures)
+    asked = {plan.model: plan.provider for plan in plans if plan.provider.name == name}
+    figures = {"models": sorted(asked)}
+    client = state["client"]
+    results = await asyncio.gather(
+        *(ping(client, asked[model], account, model, LOOKUP_SECONDS) for model in asked)
+    )
     for result in results:
         if not result.ok:
             return Finding("failed", result.reason, result.details, figures)

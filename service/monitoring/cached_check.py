@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+import structlog
+
 PATIENCE_SECONDS = 0.02
 SILENT_SECONDS = 5.0
 STILL_GOOD = 3
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class CachedCheck(Generic[T]):
@@ -16,7 +20,8 @@ class CachedCheck(Generic[T]):
 
     Who asks when it is older than `fresh_seconds` sets off a new look; nobody looks twice at a
     time. An outcome that is not much older is given all the same, else the new one is waited for,
-    for a moment. A look that has not come back after SILENT_SECONDS counts as `silent`."""
+    for a moment. A look that has not come back after SILENT_SECONDS, or that raised, counts as
+    `silent`; the next one begins anew."""
 
     def __init__(
         self, look: Callable[[], Awaitable[T]], *, fresh_seconds: float, silent: T
@@ -54,8 +59,15 @@ class CachedCheck(Generic[T]):
             if task:
                 self._last, self._seen_at = task.result(), self._started
             self._started = asyncio.get_running_loop().time()
-            task = self._task = asyncio.ensure_future(self._look())
+            task = self._task = asyncio.ensure_future(self._looked())
         return task
+
+    async def _looked(self) -> T:
+        try:
+            return await self._look()
+        except Exception:
+            log.exception("check.failed")
+            return self._silent
 
     def _patience(self) -> float:
         if self._last is None:

@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 
 from service.config import ProviderAccount
-from service.errors import NotConfigured, PhotoslotError, ProviderUnavailable
+from service.errors import NotConfigured, PhotoslotError
 from service.monitoring.cached_check import CachedCheck
 from service.providers import registry
 from service.providers.base import PingResult, Plan
+from service.providers.ping import ping
 from service.queries import breakers, slots
 from service.queries.breakers import Breaker
 from service.queries.slots import Slot
@@ -114,14 +115,7 @@ class ProviderHealth:
         return max([pinged.at, *_moments(breaker)])
 
     async def _ping(self, plan: Plan) -> None:
-        model = plan.model
-        try:
-            async with asyncio.timeout(PING_SECONDS):
-                result = await plan.provider.ping(self._client, plan.account, model)
-        except TimeoutError:
-            result = PingResult.of(
-                ProviderUnavailable(private=f"no answer within {PING_SECONDS:g} s")
-            )
+        result = await ping(self._client, plan.provider, plan.account, plan.model, PING_SECONDS)
         self._pinged[_key(plan)] = _Pinged(datetime.now(UTC), plan.account, result)
 
     def _last_ping(self, plan: Plan) -> _Pinged | None:

@@ -28,7 +28,7 @@ from service.errors import (
 )
 from service.pictures.inspect import ImageInfo, inspect
 from service.pictures.prepare import Photo, without_metadata
-from service.providers.base import Order, Pace, Picture, Plan, Ready
+from service.providers.base import Order, Pace, Picture, Plan, Ready, unexpected
 from service.threads import in_thread
 
 # No call is begun with less than this: it would be money for nothing.
@@ -129,7 +129,8 @@ def _pause(failure: ProviderFailure, repeated: int) -> float:
 
 
 async def _call(context: CallContext, ready: Ready, until: float) -> Edited:
-    """One call, noted however it ends."""
+    """One call, noted however it ends. Whatever a driver raises is a failure of its provider:
+    another one may still make the picture."""
     plan, attempts = ready.plan, context.attempts
     if attempts and attempts[-1].maybe_billed:
         label = model_label(attempts[-1].provider, attempts[-1].model)
@@ -143,17 +144,20 @@ async def _call(context: CallContext, ready: Ready, until: float) -> Edited:
     picture: Picture | None = None
     failure: PhotoslotError | None = None
     try:
-        async with asyncio.timeout_at(until):
+        async with asyncio.timeout_at(until) as window:
             picture = await plan.provider.edit(context.client, plan.account, order)
             data, info = await _usable(picture.data, context.threads, plan)
             return Edited(data, info, plan)
-    except TimeoutError:
-        private = f"cut off after {_now() - started:.1f} s"
-        failure = ProviderTimeout(private=private, maybe_billed=True)
-        raise failure from None
     except PhotoslotError as error:
         failure = error
         raise
+    except Exception as error:
+        if window.expired():
+            private = f"cut off after {_now() - started:.1f} s"
+            failure = ProviderTimeout(private=private, maybe_billed=True)
+        else:
+            failure = unexpected(plan.provider.name, plan.model, error)
+        raise failure from error
     finally:
         attempt = _noted(plan, picture, failure, started - context.began, _now() - started)
         attempts.append(attempt)

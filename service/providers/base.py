@@ -1,15 +1,18 @@
 """Driver interface: what is ordered, what came back, what a provider can do."""
 
+import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import structlog
 
 from service.config import ProviderAccount
-from service.errors import ProviderFailure
+from service.errors import ProviderBadResponse, ProviderFailure
 from service.faults import Fault
 from service.pictures.prepare import Photo
 
@@ -21,6 +24,8 @@ class TemplateImage:
     role: str
     photo: Photo
 
+
+log = structlog.get_logger()
 
 # Gemini takes 14 images in one request, and the photo is one of them.
 MAX_TEMPLATES = 13
@@ -165,6 +170,12 @@ def guidance(order: Order) -> str:
     return f"{WISHES[order.operation]} {images}"
 
 
-def tokens(value: object) -> int | None:
-    """A count as a provider sends it; None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def unexpected(provider: str, model: str, error: Exception) -> ProviderBadResponse:
+    """An exception of a driver that is none of our errors, as its provider's failure: it sent what
+    nobody was prepared for. Logged by its type and place, never by its words: they may quote a key.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    at = f"{Path(frames[-1].f_code.co_filename).name}:{frames[-1].f_lineno}" if frames else None
+    kind = type(error).__name__
+    log.error("provider.unexpected", provider=provider, model=model, error=kind, at=at)
+    return ProviderBadResponse(private=f"an answer that led to {kind}", maybe_billed=True)

@@ -3,10 +3,9 @@ errors turned into ours."""
 
 import asyncio
 import secrets
-import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,7 +16,13 @@ import httpx
 import msgspec
 import pybase64
 
-from service.errors import ProviderBadResponse, ProviderUnavailable
+from service.errors import (
+    ProviderBadResponse,
+    ProviderUnavailable,
+    StorageError,
+    clamped_wait,
+)
+from service.storage.media import disk_errors
 
 # Two connects and the pause between them take less than 5 seconds.
 CONNECT_SECONDS = 2.0
@@ -69,46 +74,60 @@ class Slice:
 @dataclass(frozen=True, slots=True)
 class Body:
     """A request body made of text and files; a file goes out a block at a time, so a photo is never
-    in memory whole. Iterating starts over from the files."""
+    in memory whole. Iterating starts over from the files. A file is sent as long as it was when the
+    body was made: making and iterating raise `StorageError` for one that cannot be read so."""
 
     pieces: Sequence[bytes | Path | AsBase64 | Slice]
+    _sizes: Sequence[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        with disk_errors():
+            object.__setattr__(self, "_sizes", [_size(piece) for piece in self.pieces])
 
     @property
     def length(self) -> int:
         """The exact number of bytes, for Content-Length."""
-        return sum(_length(piece) for piece in self.pieces)
+        pairs = zip(self.pieces, self._sizes, strict=True)
+        return sum((s + 2) // 3 * 4 if isinstance(piece, AsBase64) else s for piece, s in pairs)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
+        for piece, size in zip(self.pieces, self._sizes, strict=True):
             if isinstance(piece, bytes):
                 yield piece
             elif isinstance(piece, AsBase64):
-                for block in _blocks(piece.path):
+                for block in _blocks(piece.path, 0, size):
                     yield pybase64.b64encode(block)
             elif isinstance(piece, Slice):
-                for block in _blocks(piece.path, piece.start, piece.length):
+                for block in _blocks(piece.path, piece.start, size):
                     yield block
             else:
-                for block in _blocks(piece):
+                for block in _blocks(piece, 0, size):
                     yield block
 
 
-def _blocks(path: Path, start: int = 0, length: int = sys.maxsize) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _blocks(path: Path, start: int, length: int) -> Iterator[bytes]:
+    """So many bytes of a file, block by block. A cut photo would be refused by the provider, and
+    the provider blamed for it: it is not sent to its end."""
+    with disk_errors():
+        file = path.open("rb")
+    with file:
         file.seek(start)
-        while block := file.read(min(BLOCK_BYTES, length)):
+        while length:
+            with disk_errors():
+                block = file.read(min(BLOCK_BYTES, length))
+            if not block:
+                raise StorageError(private=f"{path.name} ends {length} bytes too soon")
             length -= len(block)
             yield block
 
 
-def _length(piece: bytes | Path | AsBase64 | Slice) -> int:
+def _size(piece: bytes | Path | AsBase64 | Slice) -> int:
+    """How many bytes of it are read."""
     if isinstance(piece, bytes):
         return len(piece)
     if isinstance(piece, Slice):
         return piece.length
-    if isinstance(piece, AsBase64):
-        return (piece.path.stat().st_size + 2) // 3 * 4
-    return piece.stat().st_size
+    return (piece.path if isinstance(piece, AsBase64) else piece).stat().st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +215,10 @@ async def send(
     except tuple(NOT_SENT) as error:
         repeats = NOT_SENT[type(error)]
         raise ProviderUnavailable(
-            private=_words(error), repeats=repeats, wait_seconds=RECONNECT_SECONDS
+            private=_told(error), repeats=repeats, wait_seconds=RECONNECT_SECONDS
         ) from error
     except httpx.HTTPError as error:
-        raise ProviderUnavailable(private=_words(error), maybe_billed=orders) from error
+        raise ProviderUnavailable(private=_told(error), maybe_billed=orders) from error
 
 
 async def _read(response: httpx.Response, max_bytes: int, orders: bool) -> bytes:
@@ -217,25 +236,55 @@ async def _read(response: httpx.Response, max_bytes: int, orders: bool) -> bytes
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After`, spelt as a number or as a date (RFC 9110); None without one."""
+    """Seconds of a `Retry-After`, spelt as a number or as a date (RFC 9110, 10.2.3), a day at most;
+    None without one."""
     text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
+    if text.isascii() and text.isdecimal():
+        return clamped_wait(float(text))
     try:
-        moment = parsedate_to_datetime(text)
-        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+        return clamped_wait((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+class NotJson(Exception):
+    """What was sent is not the JSON that was expected; the message says why."""
+
+
+def read_json(data: bytes | msgspec.Raw, kind: Any = Any) -> Any:
+    """A stranger's JSON as `kind`. Raises `NotJson` whatever is wrong with it: grammar or shape, a
+    number out of range, text that is not UTF-8, more levels than anybody reads."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"{error}"[:MAX_QUOTED]) from error
 
 
 def decode(answer: ProviderResponse, kind: type[T]) -> T:
     """The JSON of a good answer. Raises `ProviderBadResponse`: it may be billed, and is worth one
     repeat."""
     try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.MsgspecError as error:
+        found: T = read_json(answer.body, kind)
+    except NotJson as error:
         private = f"not the JSON we know: {error}"
         raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
+    return found
+
+
+def words(said: object) -> str:
+    """What a provider said in any type, as text of at most MAX_QUOTED characters; empty for nothing
+    and for what cannot be written down."""
+    if said is None or isinstance(said, str):
+        return (said or "")[:MAX_QUOTED]
+    try:
+        return msgspec.json.encode(said)[:MAX_QUOTED].decode(errors="replace")
+    except (ValueError, RecursionError, OverflowError):
+        return ""
+
+
+def quoted(body: bytes) -> str:
+    """The beginning of a body nobody understands."""
+    return body[:MAX_QUOTED].decode(errors="replace")
 
 
 def decode_base64(raw: msgspec.Raw) -> bytes:
@@ -243,7 +292,7 @@ def decode_base64(raw: msgspec.Raw) -> bytes:
     URL-safe alphabet is understood too. Raises `ProviderBadResponse`."""
     try:
         data = _decoded(raw)
-    except msgspec.MsgspecError as error:
+    except NotJson as error:
         private = f"broken base64: {error}"
         raise ProviderBadResponse(private=private, repeats=1, maybe_billed=True) from error
     if not data:
@@ -253,10 +302,11 @@ def decode_base64(raw: msgspec.Raw) -> bytes:
 
 def _decoded(raw: msgspec.Raw) -> bytes:
     try:
-        return msgspec.json.decode(raw, type=bytes)
-    except msgspec.ValidationError:
-        return msgspec.json.decode(bytes(raw).translate(URL_SAFE), type=bytes)
+        data: bytes = read_json(raw, bytes)
+    except NotJson:
+        data = read_json(bytes(raw).translate(URL_SAFE), bytes)
+    return data
 
 
-def _words(error: Exception) -> str:
+def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:MAX_QUOTED]

@@ -31,7 +31,16 @@ from service.errors import (
 )
 from service.providers.base import Operation, Order, Picture, PingResult, Provider
 from service.providers.download import Home, download
-from service.providers.http import MAX_QUOTED, Body, ProviderResponse, post
+from service.providers.http import (
+    Body,
+    NotJson,
+    ProviderResponse,
+    post,
+    quoted,
+    read_json,
+    words,
+)
+from service.providers.usage import tokens
 
 DOMAIN = "turbotext.ru"
 # Readers of the API advise 2 to 3 seconds between two questions; the last pause stays.
@@ -195,7 +204,7 @@ class _Order:
         while True:
             await self._pause()
             said = await self._poll(queue_id)
-            if said is None or str(said.get("action")).lower() == "reconnect":
+            if said is None or words(said.get("action")).lower() == "reconnect":
                 continue
             _complain(said)
             if _link(said):
@@ -204,7 +213,7 @@ class _Order:
             has_success = "success" in said
             more = MORE_POLLS_WITHOUT_LINK if has_success else MORE_POLLS_WITHOUT_ANYTHING
             if without_link > more:
-                raise ProviderBadResponse(private=f"no link: {str(said)[:MAX_QUOTED]}")
+                raise ProviderBadResponse(private=f"no link: {words(said)}")
 
     async def _pause(self) -> None:
         """Wait until the next question may be asked. Gives up when a picture could no longer be
@@ -295,12 +304,12 @@ def _said(answer: ProviderResponse) -> Said:
     if answer.status // 100 != 2:
         raise _refusal(answer)
     try:
-        said = msgspec.json.decode(answer.body.lstrip(BOM_AND_SPACE).rstrip())
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        private = f"not JSON: {answer.body[:MAX_QUOTED].decode(errors='replace')}"
+        said = read_json(answer.body.lstrip(BOM_AND_SPACE).rstrip())
+    except NotJson as error:
+        private = f"not JSON: {quoted(answer.body)}"
         raise ProviderBadResponse(private=private, maybe_billed=True) from error
     if not isinstance(said, dict):
-        private = f"not a JSON object: {str(said)[:MAX_QUOTED]}"
+        private = f"not a JSON object: {quoted(answer.body)}"
         raise ProviderBadResponse(private=private, maybe_billed=True)
     return said
 
@@ -316,9 +325,9 @@ def _queue_id(answer: ProviderResponse) -> str:
     _complain(said)
     names = ("queueid", "queue_id", "asyncid")
     given = next((said[name] for name in names if said.get(name)), None)
-    text = str(given) if isinstance(given, int | str) and not isinstance(given, bool) else ""
+    text = words(given) if isinstance(given, int | str) and not isinstance(given, bool) else ""
     if text.strip("0") == "" or not QUEUE_ID.fullmatch(text):
-        private = f"no queueid: {str(said)[:MAX_QUOTED]}"
+        private = f"no queueid: {words(said)}"
         raise ProviderBadResponse(private=private, maybe_billed=True)
     return text
 
@@ -326,21 +335,21 @@ def _queue_id(answer: ProviderResponse) -> str:
 def _complain(said: Said) -> None:
     """Raise what an answer complains about, told apart by its words."""
     data = _data(said)
-    words = str(said.get("error") or said.get("message") or "")[:MAX_QUOTED]
+    complaint = words(said.get("error") or said.get("message"))
     if _is_true(data.get("forbidden_content")) or _is_true(said.get("forbidden_content")):
-        raise ContentBlocked(private=f"forbidden_content {words}".rstrip())
+        raise ContentBlocked(private=f"forbidden_content {complaint}".rstrip())
     if "success" not in said or _is_true(said["success"]):
         return
-    raise _by_words(words)(private=f"success false: {words}")
+    raise _by_words(complaint)(private=f"success false: {complaint}")
 
 
-def _by_words(words: str) -> type[ProviderFailure]:
+def _by_words(complaint: str) -> type[ProviderFailure]:
     kinds: tuple[tuple[re.Pattern[str], type[ProviderFailure]], ...] = (
         (QUOTA_WORDS, ProviderQuota),
         (AUTH_WORDS, ProviderAuth),
         (BLOCKED_WORDS, ContentBlocked),
     )
-    return next((kind for pattern, kind in kinds if pattern.search(words)), ProviderError)
+    return next((kind for pattern, kind in kinds if pattern.search(complaint)), ProviderError)
 
 
 def _link(said: Said) -> str:
@@ -360,7 +369,7 @@ def _left(said: Said) -> dict[str, int]:
     """What is left of the account, where an answer tells it."""
     limits = said.get("limits")
     told = limits if isinstance(limits, dict) else {}
-    return {name: told[name] for name in LIMITS if isinstance(told.get(name), int)}
+    return {name: told[name] for name in LIMITS if tokens(told.get(name)) is not None}
 
 
 def _data(said: Said) -> Said:
@@ -369,12 +378,12 @@ def _data(said: Said) -> Said:
 
 
 def _is_true(value: object) -> bool:
-    return str(value).strip().lower() in ("true", "1")
+    return words(value).strip().lower() in ("true", "1")
 
 
 def _refusal(answer: ProviderResponse) -> ProviderFailure:
     """A status that is no success."""
-    private = f"HTTP {answer.status}: {answer.body[:MAX_QUOTED].decode(errors='replace')}"
+    private = f"HTTP {answer.status}: {quoted(answer.body)}"
     if answer.status in (401, 403):
         return ProviderAuth(private=private)
     if answer.status in (402, 429):

@@ -9,6 +9,13 @@ GZIP_BYTES = 10 * 2**30
 CHUNK_BYTES = 2**20
 BOMB_SIDE = 40_000
 
+NOT_UTF8 = (
+    b'{"supportedGenerationMethods": ["\xff"], "id": "\xff", "data": [{"b64_json": "\xff\xfe"}], '
+    b'"candidates": [{"content": {"parts": [{"text": "\xff"}]}}], "queueid": "\xff"}'
+)
+DEEP = b'{"data":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+BIG_NUMBER = b'{"created": 1' + b"0" * 5_000 + b', "data": 1e999}'
+NOT_A_NUMBER = b'{"data": NaN, "candidates": -Infinity, "queueid": Infinity}'
 GARBAGE = b"\x00\xff\xfe<<< this is not JSON >>>\x80\x81"
 TEXT = b"This is no picture, whatever the label says."
 HTML = b"<!DOCTYPE html><html><title>Error</title><h1>Something went wrong</h1></html>"

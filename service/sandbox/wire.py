@@ -200,6 +200,25 @@ async def cut(line: Line, answer: Answer) -> None:
     await line.gone()
 
 
+async def two_lengths(line: Line, answer: Answer) -> None:
+    """Promise two lengths at once."""
+    await _raw(
+        line, answer, _head_bytes(answer).replace(b"\r\n\r\n", b"\r\ncontent-length: 3\r\n\r\n")
+    )
+
+
+async def headless(line: Line, answer: Answer) -> None:
+    """Send a body where the status line should be."""
+    await _raw(line, answer, b"")
+
+
+async def _raw(line: Line, answer: Answer, head: bytes) -> None:
+    line.note(answer.status)
+    line.transport.write(head + answer.body)
+    line.transport.close()
+    await line.gone()
+
+
 async def read_body(request: Request, limit: int) -> tuple[bytes | None, int]:
     """The body and its length; None instead of a body over `limit` bytes.
 

@@ -25,7 +25,7 @@ STEPS: tuple[dict[str, str], ...] = (
     {
         "queries": "audit breakers ended_sessions gallery media paces settings shares slots jobs"
         " cleanup installation journal stats templates throttles workers",
-        "providers": "base http download attempts gemini openai turbotext registry",
+        "providers": "base usage http download attempts ping gemini openai turbotext registry",
         "providers/gemini": "refusals settings files driver",
         "providers/openai": "settings driver",
     },

@@ -4,6 +4,7 @@ Wire facts are those of the Gemini API reference (generateContent, image generat
 2026) unless a comment names another source.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from service.errors import (
     ProviderFailure,
 )
 from service.pictures.prepare import Photo
-from service.providers.base import Operation, Order, Picture, PingResult, Provider, guidance, tokens
+from service.providers.base import Operation, Order, Picture, PingResult, Provider, guidance
 from service.providers.gemini.files import lent, too_large
 from service.providers.gemini.refusals import no_image, refusal
 from service.providers.gemini.settings import (
@@ -31,12 +32,23 @@ from service.providers.gemini.settings import (
     model_of,
     shutdown_date,
 )
-from service.providers.http import AsBase64, Body, Slice, decode, decode_base64, get, post
+from service.providers.http import (
+    MAX_QUOTED,
+    AsBase64,
+    Body,
+    Slice,
+    decode,
+    decode_base64,
+    get,
+    post,
+)
+from service.providers.usage import figures, tokens
 
 API_VERSION = "v1beta"
 # Asked to write or explain something, models now and then answer in words alone.
 IMAGE_ONLY = "Answer with the finished image only."
 SAFETY = "safety_"
+MODEL_VERSION = re.compile(r"[A-Za-z0-9._/-]{1,100}")
 
 
 class _Inline(msgspec.Struct, rename="camel"):
@@ -67,7 +79,7 @@ class _Feedback(msgspec.Struct, rename="camel"):
 class _Generated(msgspec.Struct, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
-    usage_metadata: dict[str, Any] | None = None
+    usage_metadata: msgspec.Raw = msgspec.Raw(b"null")
     model_version: str | None = None
 
 
@@ -90,9 +102,9 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
     if answer.status != 200:
         raise refusal(answer)
     generated = decode(answer, _Generated)
-    usage = generated.usage_metadata or {}
+    usage = figures(generated.usage_metadata)
     total = tokens(usage.get("totalTokenCount"))
-    model = generated.model_version or settings.model
+    model = _named(generated.model_version) or settings.model
     try:
         data = _last_image(generated)
     except ProviderFailure as failure:
@@ -114,6 +126,11 @@ async def ping(client: httpx.AsyncClient, account: ProviderAccount, model: str) 
     except ProviderFailure as failure:
         return replace(PingResult.of(failure), shutdown_date=ends)
     return PingResult(ok=True, shutdown_date=ends)
+
+
+def _named(version: str | None) -> str | None:
+    """The model that answered, if it is a name as models have them."""
+    return version if version and MODEL_VERSION.fullmatch(version) else None
 
 
 def _url(account: ProviderAccount, model: str) -> str:
@@ -187,7 +204,8 @@ def _last_image(generated: _Generated) -> bytes:
 def _candidate(generated: _Generated) -> _Candidate:
     feedback = generated.prompt_feedback
     if feedback and feedback.block_reason:
-        raise ContentBlocked(private=f"blockReason {feedback.block_reason}", maybe_billed=True)
+        private = f"blockReason {feedback.block_reason[:MAX_QUOTED]}"
+        raise ContentBlocked(private=private, maybe_billed=True)
     if generated.candidates is None:
         private = "an answer without candidates"
         raise ProviderBadResponse(private=private, repeats=2, maybe_billed=True)

@@ -21,12 +21,16 @@ from service.pictures.prepare import Photo
 from service.providers.gemini.refusals import refusal
 from service.providers.http import (
     MAX_LOOKUP_BYTES,
+    MAX_QUOTED,
     Body,
+    NotJson,
     ProviderResponse,
     Slice,
     afterwards,
     get,
+    read_json,
     send,
+    words,
 )
 
 API_VERSION = "v1beta"
@@ -89,7 +93,7 @@ async def _upload(
         await asyncio.sleep(POLL_SECONDS)
         file = _decode(await get(client, _url(account, name), _key(account)), _File)
     if file.state == "FAILED":
-        raise ProviderError(private=f"Google could not use the file: {file.error}")
+        raise ProviderError(private=f"Google could not use the file: {words(file.error)}")
     return file.uri
 
 
@@ -119,7 +123,7 @@ async def _start(
     answer = _good(await send(client, request, MAX_LOOKUP_BYTES))
     url = str(answer.headers.get("x-goog-upload-url", ""))
     if not _is_googles(url, account.base_url):
-        raise ProviderBadResponse(private=f"the upload would go to {url!r}")
+        raise ProviderBadResponse(private=f"the upload would go to {url[:MAX_QUOTED]!r}")
     return url
 
 
@@ -127,7 +131,7 @@ def _is_googles(url: str, base_url: str) -> bool:
     """Whether photos may go there: to the host we were told of, or to one of Google's."""
     try:
         there, base = httpx.URL(url), httpx.URL(base_url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         return False
     if there.userinfo:
         return False
@@ -164,8 +168,10 @@ async def _delete(client: httpx.AsyncClient, account: ProviderAccount, name: str
         async with asyncio.timeout(DELETE_SECONDS):
             answer = await send(client, request, MAX_LOOKUP_BYTES)
         why = None if answer.status in (200, 404) else f"HTTP {answer.status}"
-    except (ProviderFailure, TimeoutError) as error:
-        why = repr(error)
+    except ProviderFailure as failure:
+        why = failure.reason
+    except Exception as error:
+        why = type(error).__name__
     if why:
         log.warning("gemini.file_not_deleted", file=name, why=why)
 
@@ -186,6 +192,7 @@ def _good(answer: ProviderResponse) -> ProviderResponse:
 
 def _decode(answer: ProviderResponse, shape: type[Shape]) -> Shape:
     try:
-        return msgspec.json.decode(_good(answer).body, type=shape)
-    except msgspec.MsgspecError as error:
+        found: Shape = read_json(_good(answer).body, shape)
+    except NotJson as error:
         raise ProviderBadResponse(private=f"not a file: {error}", repeats=1) from error
+    return found

@@ -7,8 +7,6 @@ By the Gemini API's error table and enumerations of 2026. A failure that comes a
 import re
 from typing import Any
 
-import msgspec
-
 from service.errors import (
     ContentBlocked,
     ProviderAuth,
@@ -19,8 +17,17 @@ from service.errors import (
     ProviderQuota,
     ProviderTimeout,
     ProviderUnavailable,
+    clamped_wait,
 )
-from service.providers.http import MAX_QUOTED, ProviderResponse, retry_after
+from service.providers.http import (
+    MAX_QUOTED,
+    NotJson,
+    ProviderResponse,
+    quoted,
+    read_json,
+    retry_after,
+    words,
+)
 
 BLOCKED = frozenset(
     {
@@ -35,14 +42,16 @@ CUT = frozenset(
         *("TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
     }
 )
-DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
+DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")
+# Of an error that tells which limit was reached; a real one has some kilobytes.
+MAX_SEARCHED = 64 * 1024
 HOPELESS_QUOTA = re.compile(r"PerDay|limit: 0(?![\d.])|free_?tier", re.IGNORECASE)
 COUNTRY_OR_MONEY = re.compile(r"billing|location|country", re.IGNORECASE)
 
 
-def no_image(finish_reason: str | None, words: str) -> ProviderFailure:
+def no_image(finish_reason: str | None, said: str) -> ProviderFailure:
     """A 200 whose candidate carries no picture; it may be billed all the same."""
-    private = f"finishReason {finish_reason}: {words}"[:MAX_QUOTED]
+    private = f"finishReason {finish_reason}: {said}"[:MAX_QUOTED]
     if finish_reason in BLOCKED:
         return ContentBlocked(private=private, maybe_billed=True)
     # Drawn and then withheld: the same order passes at times.
@@ -63,7 +72,8 @@ def refusal(answer: ProviderResponse) -> ProviderFailure:
     with 429 or 5xx is not billed."""
     error = _error_of(answer.body)
     status = answer.status
-    private = f"HTTP {status} {error.get('status', '')}: {error.get('message', '')}"[:MAX_QUOTED]
+    told = f"{words(error.get('status'))}: {words(error.get('message'))}"
+    private = f"HTTP {status} {told}"[:MAX_QUOTED]
     if status == 400:
         return _bad_request(error, private)
     if status in (401, 403):
@@ -86,14 +96,14 @@ def refusal(answer: ProviderResponse) -> ProviderFailure:
 
 def _bad_request(error: dict[str, Any], private: str) -> ProviderFailure:
     """400: our order, our key, our account, or a file that is not ready yet."""
-    words = str(error.get("message", ""))
+    message = words(error.get("message"))
     if any(info.get("reason") == "API_KEY_INVALID" for info in _details(error, "ErrorInfo")):
         return ProviderAuth(private=private)
     if error.get("status") != "FAILED_PRECONDITION":
         return ProviderError(private=private)
-    if COUNTRY_OR_MONEY.search(words):
+    if COUNTRY_OR_MONEY.search(message):
         return ProviderAuth(private=private)
-    return ProviderError(private=private, repeats=int("not in an ACTIVE state" in words))
+    return ProviderError(private=private, repeats=int("not in an ACTIVE state" in message))
 
 
 def _quota(answer: ProviderResponse, error: dict[str, Any], private: str) -> ProviderFailure:
@@ -102,14 +112,15 @@ def _quota(answer: ProviderResponse, error: dict[str, Any], private: str) -> Pro
     waits = [_seconds(info.get("retryDelay")) for info in _details(error, "RetryInfo")]
     known = [wait for wait in (*waits, retry_after(answer.headers)) if wait is not None]
     wait = max(known, default=None)
-    hopeless = wait is None or HOPELESS_QUOTA.search(str(error))
+    said = answer.body[:MAX_SEARCHED].decode(errors="replace")
+    hopeless = wait is None or HOPELESS_QUOTA.search(said)
     return ProviderQuota(private=private, repeats=0 if hopeless else 1, wait_seconds=wait)
 
 
 def _seconds(duration: object) -> float | None:
     """A protobuf duration in JSON, such as `37s` or `1.5s`."""
     found = DURATION.fullmatch(duration) if isinstance(duration, str) else None
-    return float(found[1]) if found else None
+    return clamped_wait(float(found[1])) if found else None
 
 
 def _details(error: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -118,16 +129,16 @@ def _details(error: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [
         detail
         for detail in (details if isinstance(details, list) else [])
-        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(f".{kind}")
+        if isinstance(detail, dict) and words(detail.get("@type")).endswith(f".{kind}")
     ]
 
 
 def _error_of(body: bytes) -> dict[str, Any]:
     """The error object, also out of a list of one; empty for HTML from a proxy."""
     try:
-        decoded = msgspec.json.decode(body)
-    except msgspec.MsgspecError:
-        return {"message": body[:MAX_QUOTED].decode(errors="replace")}
+        decoded = read_json(body)
+    except NotJson:
+        return {"message": quoted(body)}
     if isinstance(decoded, list):
         decoded = decoded[0] if decoded else {}
     error = decoded.get("error") if isinstance(decoded, dict) else None

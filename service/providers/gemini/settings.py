@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from service.faults import Fault
-from service.providers.base import tokens
+from service.providers.usage import tokens
 
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 MAX_PROMPT = 16_000

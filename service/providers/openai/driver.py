@@ -31,20 +31,23 @@ from service.providers.base import (
     PingResult,
     Provider,
     guidance,
-    tokens,
 )
 from service.providers.http import (
     MAX_QUOTED,
     FilePart,
+    NotJson,
     ProviderResponse,
     decode,
     decode_base64,
     form,
     get,
     post,
+    quoted,
+    read_json,
     retry_after,
 )
 from service.providers.openai.settings import Price, Settings, faults, model_of
+from service.providers.usage import figures, tokens
 from service.storage.media import EXTENSIONS
 
 MAX_IMAGE_BYTES = 50 * 1000**2
@@ -57,7 +60,7 @@ class _Image(msgspec.Struct):
 
 class _Edited(msgspec.Struct):
     data: list[_Image] | None = None
-    usage: dict[str, Any] | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Listed(msgspec.Struct):
@@ -80,9 +83,10 @@ class _Error(msgspec.Struct):
     def moderation(self) -> _Moderation:
         """Told by the service for some models only: nothing hangs on its shape."""
         try:
-            return msgspec.json.decode(self.moderation_details, type=_Moderation)
-        except msgspec.MsgspecError:
+            found: _Moderation = read_json(self.moderation_details, _Moderation)
+        except NotJson:
             return _Moderation()
+        return found
 
 
 class _Envelope(msgspec.Struct):
@@ -123,7 +127,7 @@ async def edit(client: httpx.AsyncClient, account: ProviderAccount, order: Order
     if not 200 <= answer.status < 300:
         raise _refusal(answer)
     edited = decode(answer, _Edited)
-    usage = edited.usage or {}
+    usage = figures(edited.usage)
     told = (usage, tokens(usage.get("total_tokens")), _cost(model_of(settings.model).price, usage))
     try:
         return Picture(_picture(edited), settings.model, *told)
@@ -212,9 +216,10 @@ def _asked_wait(headers: httpx.Headers) -> float | None:
 def _error_of(answer: ProviderResponse) -> _Error:
     """The error object; of a proxy's page, its text."""
     try:
-        return msgspec.json.decode(answer.body, type=_Envelope).error
-    except msgspec.MsgspecError:
-        return _Error(message=answer.body[:MAX_QUOTED].decode(errors="replace"))
+        found: _Envelope = read_json(answer.body, _Envelope)
+    except NotJson:
+        return _Error(message=quoted(answer.body))
+    return found.error
 
 
 def _words(answer: ProviderResponse, error: _Error) -> str:

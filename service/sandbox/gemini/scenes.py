@@ -101,6 +101,27 @@ def without_usage(order: ImageRequest) -> Answer:
     return respond(order, candidates=[candidate])
 
 
+HUGE_USAGE = {"totalTokenCount": 10**26, "candidatesTokenCount": 10**26, "promptTokenCount": -1}
+ODD_USAGE = {
+    "totalTokenCount": -5,
+    "candidatesTokenCount": 1.5e300,
+    "candidatesTokensDetails": [None, {"modality": "\0", "tokenCount": "many"}],
+    "\0": {"a": {"b": {"c": {"d": 1}}}},
+}
+
+
+def counted(order: ImageRequest, figures: Json) -> Answer:
+    """The picture with these token counts, from a model without a name."""
+    candidate = {**SHAPES["image"](order), "finishReason": "STOP"}
+    unnamed = replace(order, model=replace(order.model, name="\0 " * 200))
+    return respond(unnamed, candidates=[candidate], usageMetadata=figures)
+
+
+def spelt(order: ImageRequest, text: str) -> Answer:
+    """This text where the picture's base64 should be."""
+    return complete(order, {"inlineData": {"mimeType": "image/png", "data": text}})
+
+
 def other_model(order: ImageRequest) -> Answer:
     """The picture, drawn by another model than the one that was asked."""
     return plain(replace(order, model=replace(order.model, name=OTHER_MODEL)))

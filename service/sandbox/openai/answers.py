@@ -69,6 +69,21 @@ def without_usage(order: EditRequest) -> Answer:
     return Answer(200, msgspec.json.encode(body), JSON)
 
 
+HUGE_USAGE = {"total_tokens": 10**26, "output_tokens": 10**26, "input_tokens": -(10**26)}
+ODD_USAGE = {
+    "total_tokens": -5,
+    "output_tokens": 1.5e300,
+    "input_tokens_details": [None],
+    "output_tokens_details": "\0",
+    "\0": {"a": {"b": {"c": {"d": 1}}}},
+}
+
+
+def counted(order: EditRequest, figures: Json) -> Answer:
+    """The picture with these figures."""
+    return respond(order, data=[image(order.picture())], usage=figures)
+
+
 def cut_image(order: EditRequest) -> Answer:
     """The first half of the picture's file."""
     picture = order.picture()

@@ -143,6 +143,11 @@ SHAPES: dict[str, Reply] = {
         {"success": True, "data": _data(item, image=[], forbidden_content=True)}
     ),
     "in_message": lambda item: say({"success": False, "message": WORDS["limit"]}),
+    "huge_limits": lambda item: say(
+        {**own_layout(item), "limits": {"foto_limit": 10**26, "text_limit": -1}}
+    ),
+    "odd_success": lambda item: say({**own_layout(item), "success": [10**26, {"a": "\0"}]}),
+    "odd_error": lambda item: say({"success": False, "error": {"\0": [10**26, None]}}),
 }
 
 # Downloads in place of the picture.
