@@ -25,11 +25,12 @@ from service.config import Config, ConfigError
 from service.errors import PhotoslotError
 from service.logs import set_up_logging
 from service.queries import cleanup, installation
-from service.storage.database import open_connection, open_database
+from service.storage.database import Connection, open_database
 from service.storage.media import Media
 from service.storage.schema import misfit
 from service.threads import Threads
 from service.upkeep.cleanup import Cleaned, Cleaner, clean, due
+from service.upkeep.kept_session import keep_session
 
 LANES = 2
 # Nobody waits for it: a batch may take its time, and the disk need not be told of each.
@@ -79,10 +80,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 async def _run(config: Config, asked: argparse.Namespace) -> Cleaned | None:
     """What was cleaned; None when somebody else is at it."""
     async with AsyncExitStack() as ending:
-        connection = await ending.enter_async_context(
-            open_connection(config.database_url, _nothing)
-        )
-        if not asked.dry_run and not await cleanup.lock(connection):
+        if not asked.dry_run and not await _is_first(config, ending):
             return None
         db = await ending.enter_async_context(
             open_database(
@@ -102,8 +100,23 @@ async def _run(config: Config, asked: argparse.Namespace) -> Cleaned | None:
         return await (due(cleaner) if asked.dry_run else clean(cleaner))
 
 
-def _nothing() -> None:
-    return
+async def _is_first(config: Config, ending: AsyncExitStack) -> bool:
+    """Whether nobody else cleans; then the lock that says so is held until `ending`. When its
+    session is lost it is taken anew, and meanwhile the work goes on: it is safe beside another."""
+    is_first: bool | None = None
+
+    async def take(connection: Connection) -> None:
+        nonlocal is_first
+        is_free = await cleanup.lock(connection)
+        is_first = is_free if is_first is None else is_first
+
+    async def give_back(_connection: Connection) -> None:
+        """It goes with the session."""
+
+    await ending.enter_async_context(
+        keep_session("cleanup.lock", config.database_url, take, give_back)
+    )
+    return bool(is_first)
 
 
 class Progress:

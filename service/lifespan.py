@@ -19,7 +19,7 @@ from service.intake import Intake
 from service.monitoring.checks import open_checks
 from service.monitoring.provider_health import ProviderHealth
 from service.providers.http import open_client
-from service.queries import installation, jobs, workers
+from service.queries import installation, jobs
 from service.site import Web
 from service.state import State
 from service.storage.accounts import Admins, ProviderKeys
@@ -29,7 +29,7 @@ from service.storage.schema import misfit
 from service.threads import Threads
 from service.upkeep import cleanup
 from service.upkeep.media_owner import claim_folder
-from service.upkeep.worker_lock import open_worker_lock
+from service.upkeep.worker_lease import open_worker_lease
 
 log = structlog.get_logger()
 
@@ -41,10 +41,10 @@ async def open_state(config: Config) -> AsyncIterator[State]:
     Media(config.media_root).prepare()
     async with (
         open_database(config.database_url, config.db_pool_size) as db,
-        open_worker_lock(config.database_url) as worker,
+        open_worker_lease(config.database_url) as lease,
         open_client(max_connections=config.max_in_flight) as client,
     ):
-        media = Media(config.media_root, worker)
+        media = Media(config.media_root, lease.worker)
         keys = ProviderKeys(config.secrets_dir, config.providers)
         checks = open_checks(config, db, media, threads, ProviderHealth(db, client, keys))
         state = State(
@@ -56,14 +56,16 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             passwords=PasswordMemory(HashingLine(threads.passwords, "camera")),
             sign_ins=PasswordMemory(HashingLine(threads.sign_ins, "admin")),
             intake=Intake(config, media),
-            worker=worker,
+            worker=lease.worker,
+            holds_lease=lease.is_held,
             admins=Admins(config.secrets_dir),
             provider_keys=keys,
             nobody_hash=hash_password(new_password()),
             web=Web(reload=config.reload),
             checks=checks,
         )
-        healing = None if await _heal(state) else asyncio.create_task(_heal_later(state))
+        await _heal(state)
+        healing = asyncio.create_task(_heal_later(state))
         DB_MAX_CONNECTIONS.set(config.db_pool_size)
         watching = asyncio.create_task(watch_process(db.connections))
         restore = _refuse_shots_on_sigterm(state["intake"])
@@ -72,8 +74,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
         finally:
             restore()
             watching.cancel()
-            if healing:
-                healing.cancel()
+            healing.cancel()
             threads.shutdown()
 
 
@@ -98,8 +99,8 @@ async def find_problems(config: Config) -> list[str]:
 
 
 async def _heal_later(state: State) -> None:
-    """Heal once more when it is known who lives: PostgreSQL has just started too, as after a power
-    cut."""
+    """Heal once more when the lease of a process that died just before this one started has run
+    out, and our own session is old enough to prove it."""
     await asyncio.sleep(jobs.SETTLED_SECONDS)
     try:
         await _heal(state)
@@ -107,9 +108,8 @@ async def _heal_later(state: State) -> None:
         log.error("not_healed", reason=error.reason, why=error.private)
 
 
-async def _heal(state: State) -> bool:
-    """Put right what processes that died have left; whether it was known which these are."""
-    is_known = await workers.alive(state["db"]) is not None
+async def _heal(state: State) -> None:
+    """Put right what processes that died have left, as far as it is known which these are."""
     healed = await cleanup.heal(cleanup.cleaner_of(state))
     if healed != cleanup.Cleaned():
         log.warning(
@@ -118,7 +118,6 @@ async def _heal(state: State) -> bool:
             adopted_jobs=healed.adopted,
             removed_files=healed.files,
         )
-    return is_known
 
 
 def _refuse_shots_on_sigterm(intake: Intake) -> Callable[[], None]:

@@ -1,5 +1,6 @@
 """Application state: what lives as long as the process, every handler's `request.state`."""
 
+from collections.abc import Callable
 from typing import TypedDict
 
 import httpx
@@ -27,6 +28,7 @@ class State(TypedDict):
     sign_ins: PasswordMemory
     intake: Intake
     worker: int
+    holds_lease: Callable[[], bool]
     admins: Admins
     provider_keys: ProviderKeys
     nobody_hash: str

@@ -121,10 +121,25 @@ with due as (
 delete from provider_turn
 where subject = any(array(select subject from due));
 
+-- name: cleanup_leases
+-- Forgets a batch of processes that died long ago.
+-- $1 seconds since, $2 at most so many
+with due as (
+    select worker
+    from worker_lease
+    where ends_at < now() - make_interval(secs => $1)
+    limit $2
+    for update skip locked
+)
+
+delete from worker_lease
+where worker = any(array(select worker from due));
+
 -- name: cleanup_due
 -- What there is to clean now, without doing it. Jobs to end: see functions/dead_jobs.sql.
 -- $1 days to keep jobs and audit, $2 the longest window of failed passwords in seconds, $3 seconds
--- since a turn, $4 grace in seconds after a job's window, $5 seconds PostgreSQL must have been up
+-- since a turn, $4 grace in seconds after a job's window, $5 how old in seconds the session must be
+-- that proves who is dead, $6 seconds since a lease
 select
     files.files,
     files.bytes,
@@ -152,6 +167,7 @@ select
                 and (blocked_until is null or blocked_until <= now())
         )
         + (select count(*) from provider_turn where free_at < now() - make_interval(secs => $3))
+        + (select count(*) from worker_lease where ends_at < now() - make_interval(secs => $6))
     ) as rows,
     (select count(*) from dead_jobs(0, null, null, $4, $5)) as interrupted
 from (

@@ -7,7 +7,8 @@
 -- $14 source sha256, $15 source mime, $16 source bytes, $17 width, $18 height, $19 upload ms,
 -- $20 slot's limit in flight, $21 daily limit or null, $22 time zone of the day,
 -- $23 path of the source, $24 when the source is stale, $25 worker,
--- $26 grace in seconds after a window, $27 seconds PostgreSQL must have been up
+-- $26 grace in seconds after a window, $27 how old in seconds the session must be that proves who is
+-- dead
 select outcome, job_id, place, retry_seconds
 from claim_job(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
@@ -19,7 +20,7 @@ from claim_job(
 -- has no place there.
 -- $1 job id, $2 provider, $3 operation, $4 model, $5 provider's limit in flight or null,
 -- $6 attempts so far, $7 worker, $8 grace in seconds after a window,
--- $9 seconds PostgreSQL must have been up
+-- $9 how old in seconds the session must be that proves who is dead
 select move_job($1, $2, $3, $4, $5, $6, $7, $8, $9) as refusal;
 
 -- name: job_finish
@@ -159,24 +160,33 @@ where job.id = $1;
 -- name: jobs_interrupt
 -- Ends the jobs whose process died: see functions/interrupt_dead_jobs.sql.
 -- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
--- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
+-- $4 grace in seconds after a window,
+-- $5 how old in seconds the session must be that proves who is dead
 select interrupt_dead_jobs($1, $2, $3, $4, $5) as id;
 
 -- name: jobs_dead
 -- The jobs whose process died, still pending: see functions/dead_jobs.sql.
 -- $1 worker that asks, $2 slot id and $3 provider: only jobs of either, or of all when both are null,
--- $4 grace in seconds after a window, $5 seconds PostgreSQL must have been up
+-- $4 grace in seconds after a window,
+-- $5 how old in seconds the session must be that proves who is dead
 select id, created_at
 from job_history
 where id = any(array(select dead_jobs($1, $2, $3, $4, $5)));
 
 -- name: job_adopt
--- The picture of a job whose process died was found complete: the job is done after all, once.
+-- The picture of a job whose process died was found complete: the job is done after all, once, with
+-- the call that made it: see functions/lost_attempt.sql.
 -- $1 job id, $2 when the picture was kept, $3 total ms, $4 path, $5 mime, $6 bytes, $7 sha256,
 -- $8 width, $9 height, $10 until when it is kept unless a setting says for how many hours
 with done as (
     update job_history
-    set status = 'done', finished_at = $2, total_ms = $3, stored = true
+    set
+        status = 'done',
+        finished_at = $2,
+        total_ms = $3,
+        stored = true,
+        attempts = attempts || lost_attempt(provider, model, 'ok', attempts),
+        attempt_count = attempt_count + 1
     where id = $1 and status = 'pending'
     returning id
 ),

@@ -1,21 +1,20 @@
--- name: worker_lock
--- Held by a process for as long as it lives, on a connection of its own: PostgreSQL lets go of it the
--- moment the process dies, however it dies.
+-- name: worker_renew
+-- Renews a process's lease and holds its worker lock, shared, for as long as this session lasts. Both
+-- are harmless to ask for again.
+-- $1 worker, $2 seconds the lease lasts
+insert into worker_lease (worker, ends_at)
+values ($1, now() + make_interval(secs => $2))
+on conflict (worker) do update set ends_at = excluded.ends_at
+returning pg_try_advisory_lock_shared(1, worker) as held;
+
+-- name: worker_end
+-- A process ends in order: what it leaves is nobody's at once.
 -- $1 worker
-select pg_advisory_lock(1, $1);
+delete from worker_lease
+where worker = $1;
 
 -- name: workers_alive
--- The processes that live, and whether PostgreSQL has been up long enough to be sure of the others.
--- $1 seconds PostgreSQL must have been up
-select
-    pg_postmaster_start_time() < now() - make_interval(secs => $1) as settled,
-    array(
-        select objid::bigint
-        from pg_locks
-        where
-            locktype = 'advisory'
-            and database = (select oid from pg_database where datname = current_database())
-            and classid = 1
-            and objsubid = 2
-            and granted
-    ) as workers;
+-- The processes that live, or null when nobody can tell who is dead: see
+-- functions/living_workers.sql.
+-- $1 how old in seconds the session must be that proves it
+select living_workers($1) as workers;

@@ -24,6 +24,7 @@ from browser import Person, SharedBrowser
 from camera import PASSWORD, Camera
 from forked import Forks
 from httpx._transports import default as _transports
+from line import Line
 from migrate import migrate
 from playwright.sync_api import Browser
 from rig import ROOT, SERVICE, Sandbox, Service, Start, spawn, until
@@ -31,11 +32,11 @@ from schedule import Pieces, slow_first
 from tables import Tables, new_database
 
 from service.crypto import hash_password
+from service.queries.jobs import SETTLED_SECONDS
 from service.storage.accounts import KEYS_FILE
 from service.storage.database import Database, open_database
 from service.storage.media import MARK
 
-SETTLED_SECONDS = 10
 PROGRAM_SECONDS = 60.0
 # What PostgreSQL calls the pool of an asynchronous test, to tell it from those of the services.
 OUR_POOL = "a test of photoslot"
@@ -148,10 +149,10 @@ def execute(tables: Tables) -> Callable[..., int]:
 
 
 @pytest.fixture
-def settled(rows: Callable[..., list[dict[str, Any]]]) -> None:
-    """PostgreSQL has been up long enough to know which processes live."""
-    up = "select now() - pg_postmaster_start_time() > make_interval(secs => %s) as long"
-    until(lambda: rows(up, SETTLED_SECONDS)[0]["long"], "PostgreSQL is settled", 15)
+def settled(_service: Service, rows: Callable[..., list[dict[str, Any]]]) -> None:
+    """The service of the run has been connected long enough to prove who of the others is dead."""
+    is_known = "select living_workers(%s) is not null as known"
+    until(lambda: rows(is_known, SETTLED_SECONDS)[0]["known"], "it is known who lives", 15)
 
 
 @pytest.fixture
@@ -289,6 +290,27 @@ def make_service(
     yield make
     for service in services:
         service.stop()
+
+
+@pytest.fixture
+def lines(tables: Tables) -> Iterator[Callable[[], Line]]:
+    """Gives new ways to the database; they end with the test."""
+    made: list[Line] = []
+
+    def make() -> Line:
+        made.append(Line(tables.url))
+        return made[-1]
+
+    yield make
+    for line in made:
+        line.mend()
+        line.cut()
+
+
+@pytest.fixture
+def line(lines: Callable[[], Line]) -> Line:
+    """The way of a service to its database."""
+    return lines()
 
 
 @pytest.fixture

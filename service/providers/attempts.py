@@ -70,13 +70,15 @@ class Edited:
 class CallContext:
     """What all calls of one shot share. `link` and `pace` are those of an `Order`. `failed` is told
     of every failed call and its seconds, between two calls: it may ask the database. Every call is
-    added to `attempts`, also when it raises; they count from `began` (loop time)."""
+    added to `attempts`, also when it raises; they count from `began` (loop time). Nothing is called
+    once more unless `holds_lease`: the shot may be under way in another process."""
 
     client: httpx.AsyncClient
     threads: ThreadPoolExecutor
     link: Callable[[Photo], str]
     pace: Pace
     failed: Callable[[Plan, ProviderFailure, float], Awaitable[None]]
+    holds_lease: Callable[[], bool]
     began: float
     attempts: list[Attempt]
 
@@ -98,6 +100,8 @@ async def edit(context: CallContext, ready: Ready, until: float) -> Edited:
             if pause is None:
                 raise
             await asyncio.sleep(pause)
+            if not context.holds_lease():
+                raise
     raise AssertionError
 
 

@@ -10,6 +10,8 @@ from service.storage.database import Connection, Runner
 
 # A turn is a matter of seconds; a day later nobody waits behind it.
 TURN_SECONDS = 24 * 3600.0
+# A lease that ran out says nothing any more; for a day it tells who looks when a process died.
+LEASE_SECONDS = 24 * 3600.0
 # As long as the longest window: a shot that came then may still be at work.
 SHOTS_SECONDS = 60.0
 
@@ -41,7 +43,7 @@ async def due(db: Runner, days: int) -> Due:
     row = await db.one(
         "cleanup_due",
         *(days, throttle.LONGEST_SECONDS, TURN_SECONDS),
-        *(INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS),
+        *(INTERRUPT_GRACE_SECONDS, SETTLED_SECONDS, LEASE_SECONDS),
     )
     assert row is not None
     return Due(**row)
@@ -75,6 +77,11 @@ async def sessions(db: Runner, limit: int) -> int:
 async def throttles(db: Runner, limit: int) -> int:
     """Failed passwords that no longer count."""
     return await db.run("cleanup_throttles", throttle.LONGEST_SECONDS, limit)
+
+
+async def leases(db: Runner, limit: int) -> int:
+    """Leases of processes that died long ago."""
+    return await db.run("cleanup_leases", LEASE_SECONDS, limit)
 
 
 async def turns(db: Runner, limit: int) -> int:

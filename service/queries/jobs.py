@@ -13,9 +13,11 @@ from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
 from service.storage.database import Database, Runner, Transaction
 
-# A job is given up this long after its window, and not before PostgreSQL was up for a while.
+# A job is given up this long after its window.
 INTERRUPT_GRACE_SECONDS = 5.0
-SETTLED_SECONDS = 10.0
+# Nobody is dead before another process has been connected for so long: as long as it takes the
+# slowest of the living to come back when all have lost their connections.
+SETTLED_SECONDS = 6.0
 ANSWER_LOST = "the claim was made, and its answer was lost with the connection"
 
 

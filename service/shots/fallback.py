@@ -80,6 +80,7 @@ def _context(state: State, shot: Shot) -> CallContext:
         link=partial(provider_links.link, state, ends_at=shot.closes_at),
         pace=partial(_pace, state),
         failed=partial(_note_failure, state),
+        holds_lease=state["holds_lease"],
         began=now(),
         attempts=shot.attempts,
     )
@@ -96,9 +97,9 @@ async def _hand_over(
     state: State, shot: Shot, photo: ShotPhoto, first: Ready, plan: Plan
 ) -> Ready | None:
     """Move the job to the plan's provider, and make ready what it takes. Whatever is in the way,
-    too little time, a database that cannot say whether there is room or a full disk, the fallback
-    is just not called."""
-    if shot.answer_by - now() < MIN_ATTEMPT_SECONDS:
+    too little time, a lease that ran out, a database that cannot say whether there is room or a
+    full disk, the fallback is just not called."""
+    if shot.answer_by - now() < MIN_ATTEMPT_SECONDS or not state["holds_lease"]():
         return None
     [candidate] = candidates(shot.slot, [plan])
     rows = as_rows(shot.attempts)

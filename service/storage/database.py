@@ -7,7 +7,7 @@ What asyncpg raises when the database is away, full or locked leaves here as `Da
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,21 @@ SQL_FOLDER = Path(__file__).parent.parent.parent / "sql"
 CONNECT_SECONDS = 1.5
 ACQUIRE_SECONDS = 1.8
 STATEMENT_SECONDS = 1.7
+# PostgreSQL gives a statement up before we do: without its word the line is dead.
+WORD_SECONDS = 0.1
 LOCK_TIMEOUT_MS = 1500
-SESSION_SETTINGS = {
+# PostgreSQL looks after us too: a client it cannot reach any more loses its session, with the locks
+# and the transaction it held, after some 5 seconds, and a firewall has no time to forget a
+# connection. Over a Unix socket they mean nothing.
+KEEPALIVES = {
+    "tcp_keepalives_idle": "2",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "5000",
+}
+SESSION_SETTINGS = KEEPALIVES | {
     "application_name": "photoslot",
     "lock_timeout": str(LOCK_TIMEOUT_MS),
-    "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
     "timezone": "UTC",
 }
 
@@ -191,7 +201,12 @@ class Database:
     async def _try(self, verb: str, name: str, args: tuple[object, ...]) -> Any:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
             with _no_waiting_for(connection):
-                return await getattr(Connection(connection, self.statements), verb)(name, *args)
+                try:
+                    return await getattr(Connection(connection, self.statements), verb)(name, *args)
+                except TimeoutError:
+                    # The others are as dead as this one, and would cost a shot each.
+                    await self._pool.expire_connections()
+                    raise
 
 
 Runner = Database | Transaction
@@ -214,7 +229,7 @@ async def open_database(
             init=_prepare_connection,
             reset=_keep_session,
             server_settings=SESSION_SETTINGS
-            | {"statement_timeout": str(int(statement_seconds * 1000))}
+            | {"statement_timeout": str(int((statement_seconds - WORD_SECONDS) * 1000))}
             | settings,
         )
     except AWAY as error:
@@ -226,16 +241,21 @@ async def open_database(
 
 
 @asynccontextmanager
-async def open_connection(url: str, on_end: Callable[[], None]) -> AsyncIterator[Connection]:
-    """One connection outside the pool, for the locks of a session; `on_end` is called when the
-    server or the network ends it. Raises `DatabaseUnavailable`."""
+async def open_connection(
+    url: str, *, connect_seconds: float, answer_seconds: float, **settings: str
+) -> AsyncIterator[Connection]:
+    """One connection outside the pool, for what a session holds, with more settings of PostgreSQL.
+    Whoever does not hear its answer in time raises, as for every other loss,
+    `DatabaseUnavailable`."""
     try:
         connection = await asyncpg.connect(
-            url, timeout=CONNECT_SECONDS, server_settings=SESSION_SETTINGS
+            url,
+            timeout=connect_seconds,
+            command_timeout=answer_seconds,
+            server_settings=SESSION_SETTINGS | settings,
         )
     except AWAY as error:
         raise _unavailable(error) from error
-    connection.add_termination_listener(lambda _connection: on_end())
     try:
         yield Connection(connection, load_statements())
     except AWAY as error:

@@ -334,6 +334,7 @@ ROWS: Mapping[str, Remove] = {
     "sessions": lambda one: cleanup.sessions(one.db, BATCH_ROWS),
     "failed passwords": lambda one: cleanup.throttles(one.db, BATCH_ROWS),
     "turns": lambda one: cleanup.turns(one.db, BATCH_ROWS),
+    "worker leases": lambda one: cleanup.leases(one.db, BATCH_ROWS),
 }
 TASKS: Mapping[str, Task] = {
     "jobs of dead processes": _dead_jobs,

@@ -1,7 +1,8 @@
 -- Takes a shot in as pending for the first of its plans that has a place, or files it as refused,
--- or finds the running or finished job it is the retry of (`joined`). One call, so that the line of
--- claims for a slot and a provider never waits for a client. Each statement in it sees what the
--- line did before: the locks are a statement of their own, and only the count after them is true.
+-- or finds the running or finished job it is the retry of (`joined`), under whichever version of the
+-- slot orders the same: see same_order. One call, so that the line of claims for a slot and a
+-- provider never waits for a client. Each statement in it sees what the line did before: the locks
+-- are a statement of their own, and only the count after them is true.
 -- Gives the outcome, the id of the new or the joined job, `place` (the number of the plan, from 1)
 -- and after how many seconds a refused shot may come again.
 -- new_id, of_slot, of_version, new_source: the job; providers, operations, models, provider_limits:
@@ -41,7 +42,11 @@ begin
 
     -- Once more if what stood in the way was the work of a dead process.
     loop
-        select job.id, job.source_sha256, job.slot_version
+        select
+            job.id,
+            job.source_sha256,
+            job.slot_version = of_version
+            or same_order(of_slot, job.slot_version, of_version) as is_same
         into twin
         from job_history as job
         left join media_object as result
@@ -57,14 +62,14 @@ begin
                     and result.expires_at > now()
                 )
             )
-        order by job.created_at desc
+        order by is_same desc, job.created_at desc
         limit 1;
 
         taken := 1;
         retry := null;
         verdict := case
             when twin.source_sha256 <> sha256 then 'idempotency_conflict'
-            when twin.slot_version = of_version then 'joined'
+            when twin.is_same then 'joined'
             when slot_limit <= (
                 select count(*) from job_history
                 where slot_id = of_slot and status = 'pending' and deadline_at > now()
@@ -117,7 +122,7 @@ begin
 
     insert into job_history (
         id, slot_id, slot_version, source, status, failure_reason, failure_details, provider, operation,
-        created_at, deadline_at, finished_at, client_address, device, idempotency_key,
+        model, created_at, deadline_at, finished_at, client_address, device, idempotency_key,
         source_sha256, source_mime, source_bytes, source_width, source_height, upload_ms, worker
     )
     values (
@@ -125,7 +130,7 @@ begin
         case when verdict = 'claimed' then 'pending' else 'failed' end,
         nullif(verdict, 'claimed'),
         case when retry is not null then 'not called: it failed again and again' end,
-        providers[taken], operations[taken], arrived_at,
+        providers[taken], operations[taken], models[taken], arrived_at,
         case when verdict = 'claimed' then closes_at end,
         case when verdict <> 'claimed' then now() end,
         address, told, new_key, sha256, mime, size, width, height, uploaded_ms, of_worker

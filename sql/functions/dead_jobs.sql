@@ -1,8 +1,7 @@
--- The pending jobs whose process died: it no longer holds its worker lock, the advisory lock (1,
--- worker), or their window closed a while ago. After a restart of PostgreSQL the locks get a moment
--- to come back, and who asks surely lives.
+-- The pending jobs whose process died: it is not among the living_workers, or their window closed a
+-- while ago. Who asks surely lives.
 -- asking_worker: who asks; of_slot, of_provider: only jobs of either, or of all when both are null;
--- grace_seconds: after the window; settled_seconds: PostgreSQL must have been up for
+-- grace_seconds: after the window; settled_seconds: see living_workers
 create or replace function dead_jobs(
     asking_worker integer, of_slot text, of_provider text,
     grace_seconds double precision, settled_seconds double precision
@@ -23,19 +22,7 @@ as $$
             job.deadline_at < now() - make_interval(secs => grace_seconds)
             or (
                 job.worker <> asking_worker
-                and pg_postmaster_start_time() < now() - make_interval(secs => settled_seconds)
-                and job.worker <> all(array(
-                    select lifeline.objid::integer
-                    from pg_locks as lifeline
-                    where
-                        lifeline.locktype = 'advisory'
-                        and lifeline.database = (
-                            select oid from pg_database where datname = current_database()
-                        )
-                        and lifeline.classid = 1
-                        and lifeline.objsubid = 2
-                        and lifeline.granted
-                ))
+                and job.worker <> all((select living_workers(settled_seconds))::integer[])
             )
         )
 $$;

@@ -1,5 +1,6 @@
--- Ends the jobs whose process died and forgets their photos; gives their ids. The status is asked
--- for again: another process may have ended one in the meantime.
+-- Ends the jobs whose process died and forgets their photos; gives their ids. After a claim a call
+-- follows at once, so each notes one that may be billed: see lost_attempt. The status is asked for
+-- again: another process may have ended one in the meantime.
 -- asking_worker, of_slot, of_provider, grace_seconds, settled_seconds: see dead_jobs
 create or replace function interrupt_dead_jobs(
     asking_worker integer, of_slot text, of_provider text,
@@ -10,7 +11,13 @@ language sql
 as $$
     with dead as (
         update job_history as job
-        set status = 'failed', failure_reason = 'interrupted', finished_at = now()
+        set
+            status = 'failed',
+            failure_reason = 'interrupted',
+            finished_at = now(),
+            attempts = job.attempts
+            || lost_attempt(job.provider, job.model, 'interrupted', job.attempts),
+            attempt_count = job.attempt_count + 1
         where
             job.status = 'pending'
             and job.id = any(array(

@@ -29,6 +29,7 @@ begin
     set
         provider = to_provider,
         operation = to_operation,
+        model = to_model,
         attempts = attempts_so_far,
         attempt_count = jsonb_array_length(attempts_so_far)
     where id = of_job and status = 'pending';

@@ -34,7 +34,7 @@ from service.queries.journal import JobFilter, Keyset
 from service.queries.media import KeptFile
 from service.storage.accounts import Admins
 from service.storage.database import Connection, Database, load_statements, open_database
-from service.upkeep.worker_lock import open_worker_lock
+from service.upkeep.worker_lease import open_worker_lease
 
 HERE = Path(__file__).parent
 DAYS = 120
@@ -342,9 +342,9 @@ def claims(stage: Stage, size: Size) -> Iterator[Figure]:
 async def _claim_seconds(stage: Stage, count: int) -> tuple[list[float], list[float]]:
     claimed, finished = [], []
     url = stage.tables.url
-    async with open_database(url, 1) as db, open_worker_lock(url) as worker:
+    async with open_database(url, 1) as db, open_worker_lease(url) as lease:
         for number in range(count):
-            job = await _new_job(db, number, worker)
+            job = await _new_job(db, number, lease.worker)
             started = time.perf_counter()
             claim = await jobs.claim(db, job)
             claimed.append(time.perf_counter() - started)

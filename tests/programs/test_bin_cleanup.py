@@ -289,6 +289,8 @@ def test_after_a_kill_with_shots_in_flight_all_is_clean_and_retries_are_served_a
         first.kill()
         assert all(isinstance(shot.exception(), httpx.TransportError) for shot in lost)
         sandbox.dial()
+        lease = "select 1 from worker_lease where ends_at < now()"
+        until(lambda: rows(lease), "its lease has run out")
 
         summary = told(run())
 

@@ -14,21 +14,23 @@ import pytest
 from tables import ChangeSlot, Execute, Rows, Tables
 
 from service.errors import DatabaseUnavailable
+from service.providers.attempts import Attempt
 from service.queries import jobs, media, slots, workers
 from service.queries.jobs import Candidate, Claim, NewJob, Stages
 from service.queries.media import KeptFile
 from service.queries.slots import IngestSlot
 from service.storage.database import Database, open_database
-from service.upkeep.worker_lock import open_worker_lock
+from service.upkeep.worker_lease import open_worker_lease
 
 pytestmark = pytest.mark.anyio
 
 
 AT_ONCE = 50
 LIMIT = 7
-SETTLING_SECONDS = 15.0
 # A worker that has no jobs of its own.
 ASKER = 1
+# Workers that were never heard of.
+NOBODY = 2
 KEY = b"the same order"
 OTHER_KEY = b"another order"
 
@@ -36,8 +38,8 @@ OTHER_KEY = b"another order"
 @pytest.fixture
 async def worker(tables: Tables) -> AsyncIterator[int]:
     """The number of this process, which is alive."""
-    async with open_worker_lock(tables.url) as worker:
-        yield worker
+    async with open_worker_lease(tables.url) as lease:
+        yield lease.worker
 
 
 async def slot_of(db: Database, slot_id: str = "slot-001") -> IngestSlot:
@@ -125,13 +127,6 @@ async def fail(
     )
 
 
-async def settled(db: Database) -> None:
-    """Just after PostgreSQL has started nobody can be known dead."""
-    async with asyncio.timeout(SETTLING_SECONDS):
-        while await workers.alive(db) is None:
-            await asyncio.sleep(0.1)
-
-
 _barrier: Any = None
 
 
@@ -146,10 +141,10 @@ def claim_many(url: str, slot_ids: Sequence[str], key: bytes | None) -> list[tup
     are done, because the jobs of a process that ended are given up."""
 
     async def run() -> list[Claim]:
-        async with open_worker_lock(url) as worker, open_database(url, 8) as db:
+        async with open_worker_lease(url) as lease, open_database(url, 8) as db:
             slots = [await slot_of(db, slot_id) for slot_id in slot_ids]
             turns = itertools.islice(itertools.cycle(slots), AT_ONCE // 2)
-            wanted = [new_job(slot, worker, idempotency_key=key) for slot in turns]
+            wanted = [new_job(slot, lease.worker, idempotency_key=key) for slot in turns]
             await asyncio.to_thread(_barrier.wait, 30)
             claims = await asyncio.gather(*(jobs.claim(db, job) for job in wanted))
             await asyncio.to_thread(_barrier.wait, 30)
@@ -615,12 +610,11 @@ async def test_a_shot_long_after_its_window_is_interrupted(
 
 
 async def test_a_dead_workers_shots_are_interrupted_inside_their_window(
-    db: Database, worker: int, tables: Tables
+    db: Database, settled: None, worker: int, tables: Tables
 ) -> None:
-    async with open_worker_lock(tables.url) as other:
-        left = await claim(db, other)
+    async with open_worker_lease(tables.url) as other:
+        left = await claim(db, other.worker)
         kept = await claim(db, worker)
-        await settled(db)
         assert await jobs.interrupt(db, ASKER) == []
 
     async with asyncio.timeout(5):
@@ -630,12 +624,91 @@ async def test_a_dead_workers_shots_are_interrupted_inside_their_window(
     assert job is not None and job.status == "pending"
 
 
+LEASE = "insert into worker_lease values (%s, now() + make_interval(secs => %s))"
+
+
+async def test_a_worker_lives_as_long_as_its_lease_or_its_lock(
+    db: Database, settled: None, execute: Execute, tables: Tables
+) -> None:
+    """One that has only the lock is of a version without leases."""
+    leased, locked, both, neither, unknown = (NOBODY + number for number in range(5))
+    for number, seconds in ((leased, 60), (both, -60), (neither, -60)):
+        execute(LEASE, number, seconds)
+    with psycopg.connect(tables.url, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(1, %s)", [locked])
+        other.execute("select pg_advisory_lock_shared(1, %s)", [both])
+        left = {
+            number: (await claim(db, number, f"slot-{index:03}")).job_id
+            for index, number in enumerate((leased, locked, both, neither, unknown), 1)
+        }
+
+        assert {leased, locked, both} <= (await workers.alive(db) or set())
+        dead = {left[neither], left[unknown]}
+        assert set(await jobs.interrupt(db, ASKER)) == dead
+
+
+async def test_nobody_is_dead_before_a_session_is_old_enough_to_know(
+    db: Database, settled: None, worker: int
+) -> None:
+    await claim(db, NOBODY)
+    longer = 24 * 3600.0
+
+    known = (jobs.INTERRUPT_GRACE_SECONDS, longer)
+    assert await db.value("workers_alive", longer) is None
+    assert await db.many("jobs_interrupt", ASKER, None, None, *known) == []
+    assert len(await jobs.interrupt(db, ASKER)) == 1
+
+
+async def test_what_a_dead_process_called_is_written_down_as_maybe_billed(
+    db: Database, settled: None, rows: Rows, slot: ChangeSlot
+) -> None:
+    first = await claim(db, NOBODY)
+    moved = await claim(db, NOBODY, "slot-002")
+    refused = {"provider": "gemini", "outcome": "provider_error", "started_ms": 5, "ms": 20}
+    to = Candidate("openai", "image_edit", "gpt-image-2", None)
+    assert await jobs.move(db, moved.job_id, to, [refused], NOBODY) is None
+
+    assert set(await jobs.interrupt(db, ASKER)) == {first.job_id, moved.job_id}
+
+    found = rows("select * from job_history")
+    calls = {row["id"]: row["attempts"] for row in found}
+    [lost] = calls[first.job_id]
+    assert Attempt(**lost) == Attempt(
+        *("gemini", "gemini-1", "interrupted", 0, 0),
+        maybe_billed=True,
+        details=lost["details"],
+    )
+    earlier, later = calls[moved.job_id]
+    assert earlier == refused
+    assert (later["provider"], later["model"]) == ("openai", "gpt-image-2")
+    assert (later["started_ms"], later["maybe_billed"]) == (25, True)
+    assert {row["id"]: row["attempt_count"] for row in found} == {
+        first.job_id: 1,
+        moved.job_id: 2,
+    }
+    assert rows("select sum(attempts)::int as attempts from shot_hour") == [{"attempts": 3}]
+
+
+async def test_the_call_whose_picture_a_dead_process_left_is_written_down(
+    db: Database, settled: None, rows: Rows
+) -> None:
+    job_id = (await claim(db, NOBODY)).job_id
+    [dead] = await jobs.dead(db, ASKER)
+    kept = KeptFile("results/a.jpg", "image/jpeg", 9, b"\2" * 32, 640, 480, datetime.now(UTC))
+
+    assert await jobs.adopt(db, dead, kept, datetime.now(UTC))
+
+    [row] = rows("select attempts, attempt_count from job_history where id = %s", job_id)
+    [call] = row["attempts"]
+    assert (call["model"], call["outcome"], call["maybe_billed"]) == ("gemini-1", "ok", False)
+    assert (row["attempt_count"], call["cost_microusd"]) == (1, None)
+
+
 async def test_a_claim_clears_away_the_dead_of_its_own_slot(
-    db: Database, worker: int, slot: ChangeSlot
+    db: Database, settled: None, worker: int, slot: ChangeSlot
 ) -> None:
     slot("slot-001", max_in_flight=1)
-    await settled(db)
-    dead = await claim(db, worker + 1, idempotency_key=KEY)
+    dead = await claim(db, NOBODY, idempotency_key=KEY)
 
     again = await claim(db, worker, idempotency_key=KEY)
 

@@ -1,12 +1,14 @@
 """A camera that sends its shot again: the same picture once more, and never a second bill."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import photos
 import pytest
-from camera import Camera, breeze_fields
+from admin import Admin, signed_in
+from camera import PASSWORD, Camera, breeze_fields
 from conftest import MakeService
 from rig import Sandbox, Service, until
 from tables import ChangeSlot, Disk, Execute, Rows
@@ -15,6 +17,12 @@ PHOTO = photos.jpeg(text="retry")
 FIELDS = breeze_fields(PHOTO)
 OTHER_PHOTO = photos.jpeg(text="another")
 KEY = {"Idempotency-Key": "0b9f6b1c-order-7"}
+
+
+@pytest.fixture
+def admin(service: Service) -> Iterator[Admin]:
+    with signed_in(service) as admin:
+        yield admin
 
 
 def test_the_retry_of_a_done_shot_gets_the_same_picture(
@@ -200,6 +208,103 @@ def test_the_same_shot_to_a_changed_slot_is_a_new_order(
 
     assert_made_anew(again, sandbox, rows, disk)
     assert [call["prompt"] for call in sandbox.calls()][1] == "Snow"
+
+
+NOT_ORDERED = {
+    "name": {"name": "By the door"},
+    "limits": {"max_in_flight": 9, "daily_limit": 900, "size_limit_mb": 40},
+    "window": {"sync_response_seconds": 60},
+    "password": {"ingest_password": PASSWORD},
+    "closed": {"is_active": False},
+}
+ORDERED = {
+    "prompt": {"settings": {"prompt": "Snow"}},
+    "model": {"settings": {"prompt": "Rain", "model": "gemini-3-pro-image"}},
+    "size": {"max_side_px": 1024},
+    "fallback": {
+        "fallback": {
+            "provider": "openai",
+            "operation": "image_edit",
+            "settings": {"prompt": "Rain"},
+        }
+    },
+}
+
+
+def change(admin: Admin, **fields: object) -> int:
+    """Save a new version of slot-001 as the page does; the number of the one before."""
+    version: int = admin.get("/api/slots/slot-001").json()["version"]
+    answer = admin.put("/api/slots/slot-001", json={"version": version, **fields})
+    assert answer.status_code == 200, answer.text
+    return version
+
+
+@pytest.mark.parametrize("changed", NOT_ORDERED.values(), ids=list(NOT_ORDERED))
+@pytest.mark.parametrize("headers", [{}, KEY], ids=["by time", "by key"])
+def test_a_change_of_what_is_not_ordered_leaves_a_retry_free(
+    camera: Camera,
+    admin: Admin,
+    sandbox: Sandbox,
+    rows: Rows,
+    disk: Disk,
+    changed: dict[str, object],
+    headers: dict[str, str],
+) -> None:
+    first = camera.shoot(PHOTO, fields=FIELDS, headers=headers)
+    change(admin, **changed)
+    if "is_active" in changed:
+        change(admin, is_active=True)
+
+    assert_replays(camera.shoot(PHOTO, fields=FIELDS, headers=headers), first)
+    assert_one_picture_was_made(sandbox, rows, disk)
+
+
+@pytest.mark.parametrize("changed", ORDERED.values(), ids=list(ORDERED))
+def test_a_change_of_what_is_ordered_makes_a_retry_a_new_order(
+    camera: Camera, admin: Admin, sandbox: Sandbox, rows: Rows, disk: Disk, changed: dict[str, Any]
+) -> None:
+    camera.shoot(PHOTO, fields=FIELDS)
+    change(admin, **changed)
+
+    assert_made_anew(camera.shoot(PHOTO, fields=FIELDS), sandbox, rows, disk)
+
+
+@pytest.mark.parametrize("back", ["restored", "changed back"])
+@pytest.mark.parametrize("between", ["nothing", "a retry"])
+def test_a_slot_that_orders_again_what_it_once_did_gives_the_picture_of_then(
+    camera: Camera, admin: Admin, sandbox: Sandbox, back: str, between: str
+) -> None:
+    was = admin.get("/api/slots/slot-001").json()["settings"]
+    first = camera.shoot(PHOTO, fields=FIELDS)
+    version = change(admin, settings={"prompt": "Snow"})
+    if between == "a retry":
+        assert "idempotent-replayed" not in camera.shoot(PHOTO, fields=FIELDS).headers
+    if back == "restored":
+        path = f"/api/slots/slot-001/versions/{version}/restore"
+        assert admin.post(path).status_code == 200
+    else:
+        change(admin, settings=was, name="Another")
+    calls = len(sandbox.calls())
+
+    assert_replays(camera.shoot(PHOTO, fields=FIELDS), first)
+    assert len(sandbox.calls()) == calls
+
+
+def test_the_retry_of_a_running_shot_joins_it_although_its_slot_was_renamed(
+    camera: Camera, admin: Admin, sandbox: Sandbox, rows: Rows, disk: Disk
+) -> None:
+    sandbox.dial(hold=True)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(camera.shoot, PHOTO, fields=FIELDS)
+        wait_for_calls(sandbox, 1)
+        change(admin, name="By the door")
+        again = threads.submit(camera.shoot, PHOTO, fields=FIELDS)
+        asked = "select 1 from pg_stat_activity where query ~ %s and datname = current_database()"
+        until(lambda: rows(asked, r"where job\.id = \$1"), "the retry waits for the first")
+        sandbox.release()
+
+    assert_replays(again.result(), first.result())
+    assert_one_picture_was_made(sandbox, rows, disk)
 
 
 @pytest.mark.parametrize("fields", [{}, {"id": "7"}, {"time": "", "id": "7"}])

@@ -35,7 +35,7 @@ STEPS: tuple[dict[str, str], ...] = (
     {
         "http": "json_body sessions guards multipart file_response links pages errors middleware"
         " parser connections protocol",
-        "upkeep": "worker_lock media_owner cleanup",
+        "upkeep": "kept_session worker_lease media_owner cleanup",
     },
     {
         "shots": "shot provider_links plans claim fallback outcome edit picture_response test_shot"
