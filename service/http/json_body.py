@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from service.errors import InvalidFields, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from service.faults import Fault
+from service.http import negotiation
 from service.state import State
 
 MAX_JSON_BYTES = 256 * 1024
@@ -25,6 +26,7 @@ async def read_json(request: Request[State], kind: type[T]) -> T:
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType("Send application/json.")
+    negotiation.refuse_coding(request)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

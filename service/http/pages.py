@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import NotFound, PhotoslotError
+from service.http import negotiation
 from service.site import Asset
 from service.state import State
 
@@ -60,7 +61,7 @@ async def asset(request: Request[State]) -> Response:
 
 def refusal(request: Request[State], error: PhotoslotError) -> Response | None:
     """A refusal as a page that says what to do; None for whoever is not a person in a browser."""
-    if request.method not in ("GET", "HEAD") or not _reads_html(request.headers.get("accept", "")):
+    if request.method not in ("GET", "HEAD") or not negotiation.wants_html(request):
         return None
     shell = request.state["web"].page(REFUSAL).data
     marked = shell.replace(b'data-reason=""', f'data-reason="{error.reason}"'.encode(), 1)
@@ -68,15 +69,11 @@ def refusal(request: Request[State], error: PhotoslotError) -> Response | None:
     return Response(marked, error.status, headers, "text/html")
 
 
-def _reads_html(accept: str) -> bool:
-    return "text/html" in [part.split(";")[0].strip().lower() for part in accept.split(",")]
-
-
 def _sent(request: Request[State], asset: Asset, headers: dict[str, str]) -> Response:
     sent = {"Cache-Control": "no-cache", "ETag": asset.etag, "Vary": "Accept-Encoding"} | headers
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=sent)
-    if "gzip" not in request.headers.get("accept-encoding", ""):
+    if not negotiation.takes_gzip(request):
         return Response(asset.data, headers=sent, media_type=asset.mime)
     return Response(
         asset.gzipped, headers=sent | {"Content-Encoding": "gzip"}, media_type=asset.mime

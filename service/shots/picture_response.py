@@ -14,7 +14,7 @@ from service import logs
 from service.config import Config
 from service.counters import UNDELIVERED
 from service.errors import DatabaseUnavailable
-from service.http import json_body
+from service.http import json_body, negotiation
 from service.http.links import owner_url, result_url
 from service.queries import jobs
 from service.queries.jobs import Stages
@@ -61,10 +61,10 @@ async def _until_disconnect(receive: Receive) -> None:
 
 
 def answer(request: Request[State], result: ShotResult, device: Device) -> Response:
-    """The picture itself; with `Accept: application/json` a description of it."""
+    """The picture itself, or a description of it for who asks for JSON rather than for it."""
     db, config = request.state["db"], request.state["config"]
     headers = _headers(config, result)
-    if not _wants_json(request.headers.get("accept", "")):
+    if not negotiation.wants_json(request, result.mime):
         return PictureResponse(db, result, headers, device)
     device.forget()
     return json_body.answer(_as_json(config, result), headers=headers)
@@ -116,11 +116,6 @@ def _as_json(config: Config, result: ShotResult) -> dict[str, object]:
         "width": result.width,
         "height": result.height,
     }
-
-
-def _wants_json(accept: str) -> bool:
-    kinds = {part.split(";")[0].strip().lower() for part in accept.split(",")}
-    return "application/json" in kinds and not any(kind.startswith("image/") for kind in kinds)
 
 
 class PictureResponse(Response):

@@ -105,7 +105,9 @@ def delivered(execute: Execute, rows: Rows) -> Callable[[], bool | None]:
     "accept",
     [
         *(None, "", "*/*", "image/*", "image/jpeg", "text/html", "text/html, */*;q=0.8"),
-        *("application/*", "application/json, image/png", "image/webp;q=0.1, application/json"),
+        *("application/*", "image/png, application/json", "image/webp, application/json;q=0.9"),
+        *("application/json, text/plain, */*", "application/json;q=0", "application/json, image/*"),
+        *("application/json;q=0, */*", "application/json;q=0.9, image/jpeg"),
         *("application/jsonp", "application/problem+json", "text/plain; x=application/json", ",;"),
     ],
 )
@@ -119,7 +121,8 @@ async def test_a_device_gets_the_picture(db: Database, accept: str | None) -> No
     "accept",
     [
         *("application/json", "Application/JSON; charset=utf-8", " application/json ;q=0.5"),
-        *("application/json, text/plain, */*", "text/html,application/json"),
+        *("application/json, */*;q=0.9", "text/html,application/json"),
+        *("application/json, image/png", "image/webp;q=0.1, application/json"),
     ],
 )
 async def test_who_asks_for_json_gets_json(db: Database, accept: str) -> None:
