@@ -11,6 +11,8 @@ from rig import ROOT, Program, free_port
 PROGRAM = "/usr/sbin/nginx"
 SITE = ROOT / "deploy" / "nginx.conf"
 HEAD_SECONDS = 2
+# The rest of 127.0.0.0/8 is far.
+NEAR = "127.0.0.0/30"
 
 MAIN = """
 daemon off;
@@ -32,14 +34,15 @@ http {{
 class Nginx(Program):
     """nginx in front of services on these ports of 127.0.0.1; `url` without TLS, `tls_url` with."""
 
-    def __init__(self, prefix: Path, ports: Sequence[int]) -> None:
+    def __init__(self, prefix: Path, ports: Sequence[int], near: str = NEAR) -> None:
         self.prefix = prefix
+        self.near = near
         self.port, self.tls_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://127.0.0.1:{self.tls_port}"
         self.upstream = prefix / "upstream.conf"
         self.upstream.write_text("".join(f"server 127.0.0.1:{port};\n" for port in ports))
-        self.certificate = _make_certificate(prefix)
+        self.certificate = make_certificate(prefix)
         (prefix / "site.conf").write_text(self._site())
         user = "user root;" if os.geteuid() == 0 else ""
         (prefix / "nginx.conf").write_text(MAIN.format(prefix=prefix, user=user))
@@ -63,8 +66,7 @@ class Nginx(Program):
             "/etc/letsencrypt/live/photo.example.org/fullchain.pem": str(self.certificate),
             "/etc/letsencrypt/live/photo.example.org/privkey.pem": str(self.prefix / "key.pem"),
             "/var/log/nginx/photoslot.log": str(self.prefix / "access.log"),
-            # A network that is not near.
-            "    127.0.0.0/8 1;": "    127.0.0.0/30 1;",
+            "    127.0.0.0/8 1;": f"    {self.near} 1;",
             "client_header_timeout 10s;": f"client_header_timeout {HEAD_SECONDS}s;",
         }.items():
             assert shipped in site, f"{shipped} is not in {SITE.name}"
@@ -76,16 +78,17 @@ class Nginx(Program):
 
 
 @contextmanager
-def nginx(prefix: Path, *ports: int) -> Iterator[Nginx]:
+def nginx(prefix: Path, *ports: int, near: str = NEAR) -> Iterator[Nginx]:
     """It runs as long as the block."""
-    server = Nginx(prefix, ports)
+    server = Nginx(prefix, ports, near)
     try:
         yield server
     finally:
         server.stop()
 
 
-def _make_certificate(prefix: Path) -> Path:
+def make_certificate(prefix: Path) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, beside its key in key.pem."""
     certificate = prefix / "certificate.pem"
     subprocess.run(
         [

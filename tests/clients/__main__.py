@@ -1,0 +1,53 @@
+"""Posts a shot with every HTTP client that Debian, PyPI and npm have, directly and through proxies,
+and writes spec/clients.md. Exit code 1 when something is wrong, 2 when a client cannot be had."""
+
+import argparse
+import signal
+import sys
+
+from catalog import CLIENTS, WAYS
+from page import PAGE, REFUSALS, SHOTS, listed, page, table
+
+
+def main() -> int:
+    """Run what was asked for; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="bin/clients", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="only say what would be tried")
+    parser.add_argument(
+        "--client", action="append", choices=[one.name for one in CLIENTS], metavar="NAME",
+        help="only this one (repeatable); the page is left alone",
+    )
+    parser.add_argument("--way", action="append", choices=WAYS, help="only this one (repeatable)")
+    parser.add_argument("--upgrade", action="store_true", help="bring the newest of PyPI and npm")
+    asked = parser.parse_args()
+    if asked.list:
+        print(listed())
+        return 0
+    # Here, because --list has to work where nothing is installed.
+    from installing import CannotInstall, say
+    from running import run
+
+    # A termination ends everything in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    clients = [one for one in CLIENTS if not asked.client or one.name in asked.client]
+    ways = [way for way in WAYS if not asked.way or way in asked.way]
+    try:
+        results = run(clients, ways, upgrade=asked.upgrade)
+    except CannotInstall as error:
+        say(str(error))
+        return 2
+    names = [client.name for client in clients]
+    for title, cells in ((SHOTS, results.shots), (REFUSALS, results.refusals)):
+        print(f"{title}\n\n{table(results.versions, cells, names, ways)}")
+    for fault in results.faults:
+        print(f"wrong: {fault}")
+    if not asked.client and not asked.way:
+        PAGE.write_text(page(results, names, ways))
+    return 1 if results.faults else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

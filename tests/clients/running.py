@@ -1,0 +1,35 @@
+"""A whole run: everything is installed and started, every client posts, everything is stopped."""
+
+import os
+from collections.abc import Sequence
+
+from catalog import Client
+from devhome import Settings
+from installing import Folder, install_programs, say
+from page import REFUSALS, SHOTS, Results
+from proxies import open_way
+from shooting import Range
+from stage import open_stage
+
+
+def run(clients: Sequence[Client], ways: Sequence[str], *, upgrade: bool) -> Results:
+    """What these clients saw on these ways. Raises `CannotInstall`."""
+    install_programs(clients, ways)
+    folder = Folder(Settings.read(os.environ).folder / "clients")
+    folder.fill(clients, upgrade=upgrade)
+    results = Results()
+    with open_stage() as stage, stage.service(TRUSTED_PROXIES="127.0.0.1") as service:
+        place = Range.make(stage, service)
+        for number, name in enumerate(ways, start=1):
+            with open_way(name, stage.folder, service.port) as way:
+                results.way_versions[name] = way.version
+                for place_in_list, client in enumerate(clients, start=1):
+                    command = folder.command(client)
+                    shot, results.versions[client.name] = place.shot(client, command, way)
+                    # An address each: wrong passwords are counted by it.
+                    address = f"127.1.{number}.{place_in_list}"
+                    refusal = place.refusal(client, command, way, address)
+                    results.note(SHOTS, client.name, name, shot)
+                    results.note(REFUSALS, client.name, name, refusal)
+                    say(f"{name}: {client.name}: {shot}; wrong password: {refusal}")
+    return results

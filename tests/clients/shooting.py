@@ -1,0 +1,171 @@
+"""One client, one way: a shot and a refusal, and what is wrong with what the client has seen."""
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import photos
+from camera import PASSWORD, breeze_fields
+from catalog import CANNOT_WORK, Client
+from proxies import Way
+from rig import ROOT, Service, inherited
+from slow_line import slow_line
+from stage import Stage
+
+MB = 1000**2
+PHOTO_BYTES = 4 * MB
+REFUSED_BYTES = 6 * MB
+LINE_BYTES_PER_SECOND = 2 * MB
+CLIENT_SECONDS = 60
+# Who is not understood has to hear it as soon as that.
+TOLD_SECONDS = 5
+LAST_WORDS = 300
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a client saw: the status, 0 for none, after so many seconds. `fault` says what is wrong
+    with it, `impossible` why it cannot work."""
+
+    status: int
+    seconds: float
+    fault: str = ""
+    impossible: str = ""
+
+    def __str__(self) -> str:
+        if self.impossible and not self.fault:
+            return f"none, {self.seconds:.1f} s"
+        told = f"{self.status or 'none'}, {self.seconds:.1f} s"
+        return f"**{told}**" if self.fault else told
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a client's program printed and left: `words` are its last ones when it failed."""
+
+    version: str
+    status: int
+    type: str
+    body: bytes
+    words: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Range:
+    """The service with its sandbox, and the photos."""
+
+    stage: Stage
+    service: Service
+    photo: Path
+    large_photo: Path
+
+    @classmethod
+    def make(cls, stage: Stage, service: Service) -> "Range":
+        """With a photo of about 4 MB for a shot and one of about 6 MB for a refusal."""
+        photo, large_photo = stage.folder / "photo.jpg", stage.folder / "large.jpg"
+        photo.write_bytes(photos.big_jpeg(target_bytes=PHOTO_BYTES))
+        large_photo.write_bytes(photos.big_jpeg(target_bytes=REFUSED_BYTES))
+        return cls(stage, service, photo, large_photo)
+
+    def shot(self, client: Client, command: Sequence[str], way: Way) -> tuple[Cell, str]:
+        """A shot with the right password, and the client's version."""
+        self.stage.sandbox.reset()
+        seen = self._run(command, way.port, self.photo, PASSWORD)
+        fault = self._fault_of_shot(seen)
+        return _judged(seen, fault, client, way), seen.version
+
+    def refusal(self, client: Client, command: Sequence[str], way: Way, address: str) -> Cell:
+        """A shot with a wrong password from another address on a slow line."""
+        self.stage.sandbox.reset()
+        self.service.forget_log()
+        with slow_line(way.port, address, LINE_BYTES_PER_SECOND) as port:
+            seen = self._run(command, port, self.large_photo, "not " + PASSWORD)
+        return _judged(seen, self._fault_of_refusal(seen, address), client, way)
+
+    def _run(self, command: Sequence[str], port: int, photo: Path, password: str) -> Seen:
+        out = self.stage.folder / "answer"
+        out.unlink(missing_ok=True)
+        url = f"http://127.0.0.1:{port}/api/ingest/slot-001"
+        texts = [f"{name}={value}" for name, value in breeze_fields(photo.read_bytes()).items()]
+        started = time.monotonic()
+        program = subprocess.Popen(
+            [*command, url, str(photo), password, str(out), *texts],
+            cwd=ROOT,
+            env=inherited(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        try:
+            said, words = program.communicate(timeout=CLIENT_SECONDS)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            said, words = program.communicate()
+            words = f"no end after {CLIENT_SECONDS} s"
+        except BaseException:
+            program.kill()
+            program.wait()
+            raise
+        seconds = time.monotonic() - started
+        version, _, answer = said.strip().partition("\n")
+        status, _, kind = answer.strip().partition(" ")
+        if program.returncode != 0:
+            status, words = "", _last_line(words) or f"exit code {program.returncode}"
+        body = out.read_bytes() if status and out.exists() else b""
+        known = int(status) if status.isdigit() else 0
+        return Seen(version, known, kind.partition(";")[0], body, words, seconds)
+
+    def _fault_of_shot(self, seen: Seen) -> str:
+        if seen.status != 200 or seen.type != "image/jpeg":
+            return _said(seen)
+        (job,) = self.stage.tables.rows(
+            "select id, delivered from job_history order by created_at desc limit 1"
+        )
+        kept = httpx.get(f"{self.service.url}/public/results/{job['id']}", trust_env=False)
+        if seen.body != kept.content:
+            return f"{len(seen.body)} bytes are not the {len(kept.content)} of the picture"
+        calls = len(self.stage.sandbox.calls())
+        return "" if calls == 1 else f"the provider was called {calls} times"
+
+    def _fault_of_refusal(self, seen: Seen, address: str) -> str:
+        if seen.status != 401 or seen.type != "application/json":
+            return _said(seen)
+        with suppress(ValueError):
+            if json.loads(seen.body)["failure_reason"] == "invalid_password":
+                line = self.service.wait_log("shot", status=401)
+                known = line["address"]
+                return "" if known == address else f"the service took it for one of {known}"
+        return _said(seen)
+
+
+def _judged(seen: Seen, fault: str, client: Client, way: Way) -> Cell:
+    impossible = CANNOT_WORK.get((client.name, way.name), "")
+    if impossible:
+        if not fault:
+            fault = "it works, and stands among what cannot"
+        elif seen.seconds > TOLD_SECONDS:
+            fault = f"heard of it only after {seen.seconds:.0f} s: {fault}"
+        else:
+            fault = ""
+    return Cell(seen.status, seen.seconds, fault, impossible)
+
+
+def _said(seen: Seen) -> str:
+    """What a client saw instead, in one line."""
+    if not seen.status:
+        return seen.words or "it said nothing"
+    body = seen.body[:LAST_WORDS].decode(errors="replace") if seen.type != "image/jpeg" else ""
+    return " ".join(f"{seen.status} {seen.type} {body}".split())
+
+
+def _last_line(words: str) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    return lines[-1][:LAST_WORDS] if lines else ""
