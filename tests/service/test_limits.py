@@ -15,6 +15,7 @@ from conftest import MakeService
 from rig import Sandbox, Service, until
 from tables import ChangeSlot, Disk, Execute, Rows
 
+from service.intake import MAX_STRANGERS_OF_NETWORK
 from service.throttle import INGEST
 
 WRONG = "wrong password"
@@ -193,7 +194,7 @@ def test_wrong_passwords_at_once_are_counted_before_they_are_hashed(
 ) -> None:
     before = hashed(service)
 
-    with ThreadPoolExecutor(40) as threads:
+    with ThreadPoolExecutor(MAX_STRANGERS_OF_NETWORK) as threads:
         guesses = [f"guess {n}" for n in range(120)]
         shoot = partial(camera.shoot, b"x")
         answers = list(threads.map(lambda guess: shoot(password=guess), guesses))
@@ -211,7 +212,7 @@ def test_two_processes_count_wrong_passwords_together_before_they_hash_them(
     cameras = [Camera(one.url) for one in services]
     before = sum(map(hashed, services))
 
-    with ThreadPoolExecutor(40) as threads:
+    with ThreadPoolExecutor(MAX_STRANGERS_OF_NETWORK) as threads:
         shots = [partial(cameras[n % 2].shoot, b"x", password=f"guess {n}") for n in range(80)]
         answers = [one.result() for one in [threads.submit(shot) for shot in shots]]
 
