@@ -10,7 +10,8 @@ from starlette.responses import Response
 from service.errors import TemplateInUse, TemplateNotFound
 from service.http import guards, json_body
 from service.http.file_response import whole_file
-from service.http.multipart import Progress, boundary_of, receive_upload
+from service.http.form import Progress
+from service.http.multipart import boundary_of, receive_upload
 from service.pictures.inspect import inspect
 from service.pictures.prepare import preview
 from service.queries import audit, templates

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from service.counters import UPLOAD_SECONDS
-from service.http.multipart import Progress, Upload
+from service.http.form import Progress
+from service.http.multipart import Upload
 from service.intake import Visit
 from service.providers.attempts import MIN_ATTEMPT_SECONDS, Attempt
 from service.providers.base import Plan

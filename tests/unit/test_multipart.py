@@ -25,19 +25,29 @@ from service.errors import (
     UnsupportedMediaType,
     UploadTimeout,
 )
+from service.http.disposition import MAX_NAME_BYTES
+from service.http.form import (
+    MAX_FIELD_BYTES,
+    MAX_FIELDS,
+    MIN_VIEW_BYTES,
+    Form,
+    Progress,
+    as_password,
+)
 from service.http.multipart import (
     BATCH_BYTES,
     MAX_BOUNDARY_BYTES,
-    MAX_FIELD_BYTES,
-    MAX_FIELDS,
-    MAX_NAME_BYTES,
     MAX_OVERHEAD_BYTES,
-    MAX_PART_HEADER_BYTES,
-    MAX_PART_HEADERS,
-    Progress,
+    STALL_SECONDS,
     Upload,
     boundary_of,
     receive_upload,
+)
+from service.http.multipart_parser import (
+    MAX_PADDING_BYTES,
+    MAX_PART_HEADER_BYTES,
+    MAX_PART_HEADERS,
+    MAX_PREAMBLE_BYTES,
 )
 from service.threads import Threads
 
@@ -321,13 +331,16 @@ async def test_of_other_fields_the_first_counts(desk: Desk) -> None:
         (END, "There is no file"),
         (PASSWORD_PART + part("file", "text") + END, "file was sent as text"),
         (PASSWORD_PART + part("fileToUpload", "", "empty.jpg") + END, "The file is empty"),
-        (b"", "ends before its last boundary"),
+        (b"", "does not have the boundary"),
         (GOOD[: -len(END)], "ends before its last boundary"),
         (GOOD[: -len(END) + 4], "ends before its last boundary"),
         (GOOD[:-4], "ends before its last boundary"),
         (GOOD[: len(GOOD) // 2], "ends before its last boundary"),
-        (b"this is not multipart", "malformed"),
-        (b"--other boundary\r\n" + GOOD, "malformed"),
+        (b"this is not multipart", "does not have the boundary"),
+        (GOOD.replace(BOUNDARY.encode(), b"other"), "does not have the boundary"),
+        (b"x" * (MAX_PREAMBLE_BYTES + 1) + b"\r\n" + GOOD, "is not in its first 65536 bytes"),
+        (f"--{BOUNDARY}--".encode(), "There is no file"),
+        (PASSWORD_PART + part("file", b"", "") + END, "There is no file"),
         (parts(raw_part("form-data", b"", b"Bad Header: x")), "."),
     ],
 )
@@ -345,8 +358,161 @@ async def test_what_follows_the_last_boundary_is_ignored(desk: Desk) -> None:
     assert desk.target.read_bytes() == PHOTO
 
 
-async def test_empty_lines_before_the_first_boundary_are_ignored(desk: Desk) -> None:
-    assert (await desk.take(b"\r\n", b"\r\n" + GOOD)).bytes == len(PHOTO)
+PREAMBLE = b"This is a message of several parts.\r\n--not the boundary\r\n"
+EMPTY_PART = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="note"\r\n\r\n'.encode()
+FOLDED = f"--{BOUNDARY}\r\nContent-Disposition: form-data;\r\n".encode()
+
+
+def padded(body: bytes, padding: bytes = b" \t ") -> bytes:
+    """White space behind every boundary but the last."""
+    line = f"--{BOUNDARY}".encode()
+    return body.replace(line + b"\r\n", line + padding + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PREAMBLE + GOOD, b"\r\n" + GOOD, b"\r\n\r\n" + GOOD, b"\n--\n\r\n" + GOOD),
+        *(b"-" * 70 + b"\r\n" + GOOD, f"--{BOUNDARY}x\r\n".encode() + GOOD),
+        (b"\r\n" * (MAX_PREAMBLE_BYTES // 2)) + GOOD,
+        *(padded(GOOD), padded(GOOD, b"\t" * MAX_PADDING_BYTES)),
+        *(GOOD + b"epilogue", GOOD[:-2] + b" \t\r\n", GOOD[:-2], GOOD[:-2] + b"epilogue"),
+        GOOD + PASSWORD_PART + FILE_PART,
+        *(EMPTY_PART + GOOD, PASSWORD_PART + EMPTY_PART + FILE_PART + END),
+        *(GOOD[: -len(END)] + EMPTY_PART + end for end in (END, END[:-2], padded(END))),
+        GOOD[: -len(END)] + EMPTY_PART[:-2] + END,
+        GOOD[: -len(END)] + EMPTY_PART[:-2] + END[:-2],
+        PASSWORD_PART + FOLDED + b'\tname="file"; filename="a.jpg"\r\n\r\n' + PHOTO + b"\r\n" + END,
+        PASSWORD_PART
+        + FOLDED
+        + b' name="file";\r\n \r\n  filename="a.jpg"\r\nContent-Type:\r\n image/jpeg\r\n\r\n'
+        + PHOTO
+        + b"\r\n"
+        + END,
+    ],
+    ids=range(23),
+)
+async def test_whatever_rfc_2046_allows_is_taken(desk: Desk, body: bytes) -> None:
+    """Preambles, white space behind boundaries, epilogues, parts without a body, folded headers:
+    at every place of a cut around a boundary."""
+    upload = await desk.take(body)
+
+    assert desk.target.read_bytes() == PHOTO
+    assert upload.fields["password"] == "open sesame"
+    assert upload.fields.get("note", "") == ""
+    assert set(upload.fields) <= {"time", "password", "note"}
+
+
+async def test_a_folded_name_is_one_name(desk: Desk) -> None:
+    folded = raw_part('form-data; name="two\r\n words"', b"value")
+
+    assert (await desk.take(parts(folded))).fields["two words"] == "value"
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (padded(GOOD, b" " * (MAX_PADDING_BYTES + 1)), "spaces follow a boundary"),
+        (padded(GOOD, b" x"), "something else than the end of its line"),
+        (FOLDED[: FOLDED.index(b"Content")] + b" folded: x\r\n", "begin with white space"),
+        (FOLDED + b" \r\n" * MAX_PART_HEADER_BYTES, "is longer than 4096 bytes"),
+        (FOLDED + b" " + b"x" * MAX_PART_HEADER_BYTES + b"\r\n", "is longer than 4096 bytes"),
+    ],
+)
+async def test_what_no_rule_allows_is_refused(desk: Desk, body: bytes, sentence: str) -> None:
+    for chunks in ([body], [body[at : at + 1] for at in range(len(body))]):
+        with pytest.raises(InvalidRequest, match=sentence):
+            await desk.take(*chunks)
+
+
+async def test_an_empty_file_input_beside_the_photo_is_no_file(desk: Desk) -> None:
+    empty = part("image", b"", "", "application/octet-stream")
+
+    for chunks in ([empty, GOOD], [PASSWORD_PART, FILE_PART, empty, part("file", b"", ""), END]):
+        assert (await desk.take(*chunks)).filename == "IMG_0003.JPG"
+        assert desk.target.read_bytes() == PHOTO
+
+
+async def test_a_second_file_without_a_name_is_still_one(desk: Desk) -> None:
+    with pytest.raises(InvalidRequest, match="two files"):
+        await desk.take(parts(part("image", b"x", "")))
+
+
+@pytest.mark.parametrize("mime", ["image/jpeg", "Image/HEIC; x=y", "application/octet-stream"])
+async def test_a_file_without_a_file_name_is_told_by_its_type(desk: Desk, mime: str) -> None:
+    """RFC 7578, 4.2: a file's name is not required."""
+    body = raw_part('form-data; name="file"', PHOTO, f"Content-Type: {mime}".encode())
+
+    assert (await desk.take(PASSWORD_PART, body, END)).filename == ""
+    assert desk.target.read_bytes() == PHOTO
+
+
+@pytest.mark.parametrize("encoding", ["binary", "8bit", "BINARY"])
+async def test_an_encoding_that_changes_nothing_is_taken(desk: Desk, encoding: str) -> None:
+    header = f"Content-Transfer-Encoding: {encoding}".encode()
+    body = raw_part('form-data; name="file"; filename="a.jpg"', PHOTO, header)
+
+    assert (await desk.take(PASSWORD_PART, body, END)).bytes == len(PHOTO)
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "x" * 3000])
+async def test_a_file_in_a_transfer_encoding_is_refused_in_words(desk: Desk, encoding: str) -> None:
+    header = f"Content-Transfer-Encoding: {encoding}".encode()
+    body = raw_part('form-data; name="file"; filename="a.jpg"', PHOTO, header)
+
+    with pytest.raises(UnsupportedMediaType, match=encoding[:40]):
+        await desk.take(PASSWORD_PART, body, END)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+async def test_a_password_that_was_read_from_a_file_fits_with_its_line_end(
+    desk: Desk, end: str
+) -> None:
+    await desk.take(part("password", f"open sesame{end}"), FILE_PART, END)
+
+    assert desk.passwords == ["open sesame"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "password"),
+    [
+        ("Пароль".encode(), "Пароль"),
+        ("schön".encode(), "schön"),
+        ("schön".encode("latin-1"), "schön"),
+        ("schön\r\n".encode("latin-1"), "schön"),
+        (b" in side ", " in side "),
+        (b"", ""),
+    ],
+)
+def test_a_password_is_utf_8_or_latin_1(raw: bytes, password: str) -> None:
+    assert as_password(raw) == password
+
+
+async def test_a_complete_form_does_not_wait_for_what_its_length_promises(desk: Desk) -> None:
+    """A length that is some bytes too large: the device waits for its picture and sends nothing."""
+    started = asyncio.get_running_loop().time()
+
+    upload = await desk.take(wire=Wire([GOOD[:-2]], then="silence"))
+
+    assert upload.bytes == len(PHOTO)
+    assert asyncio.get_running_loop().time() - started < STALL_SECONDS / 2
+
+
+def test_a_photo_in_tiny_chunks_takes_little_memory() -> None:
+    """Each view on a chunk of one byte would take two hundred."""
+    form, size = Form(Progress(), BATCH_BYTES), 10 * MIN_VIEW_BYTES
+    form.begin({b"content-disposition": b'form-data; name="file"; filename="a.jpg"'})
+
+    tracemalloc.start()
+    try:
+        for number in range(size):
+            form.take(memoryview(b"%d" % (number % 10)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert form.waiting_bytes == size == sum(map(len, form.take_file_data()))
+    assert peak < 4 * size
 
 
 @pytest.mark.parametrize("at", [0, len(PASSWORD_PART), len(GOOD) // 2, len(GOOD)])
@@ -537,7 +703,8 @@ from pathlib import Path
 from typing import Any
 from service.errors import PhotoslotError
 from service.threads import Threads
-from service.http.multipart import Progress, receive_upload
+from service.http.form import Progress
+from service.http.multipart import receive_upload
 from starlette.requests import Request
 
 async def main(target, boundary):

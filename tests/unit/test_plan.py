@@ -33,8 +33,8 @@ STEPS: tuple[dict[str, str], ...] = (
     {"": "intake"},
     {"": "state"},
     {
-        "http": "negotiation json_body sessions guards multipart file_response links pages errors"
-        " middleware parser connections protocol",
+        "http": "negotiation json_body sessions guards disposition form multipart_parser spool"
+        " multipart file_response links pages errors middleware parser connections protocol",
         "upkeep": "kept_session worker_lease media_owner cleanup",
     },
     {
