@@ -86,7 +86,10 @@ def _check_name(asked: argparse.Namespace, admins: Admins) -> None:
 
 
 async def _set_ingest_password(url: str) -> None:
-    password_hash = hash_password(_ask_password())
+    password = _ask_password()
+    if password != password.strip() or not password.isprintable():
+        raise Refused("no header can carry control characters, or white space around a password")
+    password_hash = hash_password(password)
     async with open_database(url, size=1) as db:
         changed = await slots.set_every_ingest_password(db, password_hash)
         await settings.put(db, "ingest_password", {"set": True}, "bin/admin")
@@ -101,7 +104,7 @@ def _ask_password() -> str:
         if getpass.getpass("Once more: ") != password:
             raise Refused("the two passwords differ")
     else:
-        password = sys.stdin.readline().rstrip("\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     if len(password) < MIN_PASSWORD:
         raise Refused(f"a password has at least {MIN_PASSWORD} characters")
     if is_common(password):

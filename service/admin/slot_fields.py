@@ -28,7 +28,13 @@ InFlight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 DailyLimit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Window = Annotated[int, msgspec.Meta(ge=10, le=60)]
 MaxSide = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE)]
-Password = Annotated[str, msgspec.Meta(min_length=MIN_PASSWORD, max_length=200)]
+# What a header cannot carry is in no ingest password: white space around it, control characters
+# (RFC 9110, 5.5). NUL has a fault of its own.
+CARRIED_BY_A_HEADER = r"^(?!\s)[^\x01-\x1f\x7f]*(?<!\s)\Z"
+Password = Annotated[
+    str,
+    msgspec.Meta(min_length=MIN_PASSWORD, max_length=200, pattern=CARRIED_BY_A_HEADER),
+]
 
 
 class TemplateFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

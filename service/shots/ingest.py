@@ -16,6 +16,7 @@ from service.errors import (
     SlotNotFound,
 )
 from service.http import guards, json_body
+from service.http.form import as_password
 from service.http.multipart import Upload, boundary_of, expected_bytes, receive_upload
 from service.queries import slots
 from service.queries.slots import IngestSlot
@@ -92,7 +93,7 @@ async def _receive(
         shot.is_authenticated = True
 
     if header := request.headers.get("x-ingest-password"):
-        await check(header)
+        await check(as_password(header.encode("latin-1")))
     return await receive_upload(
         request,
         boundary=boundary,

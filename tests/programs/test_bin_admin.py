@@ -169,6 +169,8 @@ def test_remove_takes_an_account_away(run: RunProgram, secrets: Path) -> None:
         (("add", "игорь"), WANTED, "lower-case"),
         (("ingest-password",), "1234567\n", "at least 8 characters"),
         (("ingest-password",), "12345678\n", "one of the commonest"),
+        (("ingest-password",), " a new one\n", "white space"),
+        (("ingest-password",), "a new\tone\n", "control characters"),
         (("add", "igor"), "password\n", "one of the commonest"),
         (("add", "igor"), "Password1\n", "one of the commonest"),
         (("password", "serg"), "iloveyou", "one of the commonest"),

@@ -1,5 +1,6 @@
 """Ingest's multipart form: order, limits, names, and text nobody should send."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -9,9 +10,11 @@ from typing import Any
 import httpx
 import photos
 import pytest
-from camera import BOUNDARY, PASSWORD, breeze_fields, part
+from camera import BOUNDARY, PASSWORD, Camera, Wire, breeze_fields, part
 from rig import Sandbox, Service
-from tables import Disk, Rows
+from tables import ChangeSlot, Disk, Rows
+
+from service.crypto import hash_password
 
 MAX_FIELDS = 64
 MAX_FIELD_BYTES = 16 * 1024
@@ -173,6 +176,142 @@ def test_the_password_is_never_kept(service: Service, rows: Rows, disk: Disk) ->
 
 
 # What is not a whole form
+
+
+@pytest.mark.parametrize("before", [b"", b"A form in several parts.\r\n", b"\r\n--\r\n"])
+@pytest.mark.parametrize("padding", [b"", b" \t"])
+def test_what_stands_around_the_parts_is_no_part_of_them(
+    service: Service, rows: Rows, disk: Disk, before: bytes, padding: bytes
+) -> None:
+    """RFC 2046, 5.1.1: a preamble, white space behind each boundary, an epilogue."""
+    line = f"--{BOUNDARY}".encode()
+    body = form(password_part(), photo_part()).replace(line + b"\r\n", line + padding + b"\r\n")
+    row = done(post(service, before + body[:-2] + padding + b"\r\nafter"), rows, disk)
+    assert row["source_sha256"] == hashlib.sha256(photos.jpeg()).digest()
+
+
+@pytest.mark.parametrize("name", ["note", "fileToUpload"])
+def test_a_part_without_a_line_of_its_own_leaves_the_photo_alone(
+    service: Service, rows: Rows, disk: Disk, name: str
+) -> None:
+    """Its last line end is the boundary's; as an empty file input it is no file either."""
+    rest = 'name="note"' if name == "note" else 'name="fileToUpload"; filename=""'
+    empty = raw_part(disposition(rest)).removesuffix(b"x\r\n")
+    row = done(post(service, form(password_part(), empty, photo_part("image"))), rows, disk)
+    assert row["source_sha256"] == hashlib.sha256(photos.jpeg()).digest()
+    assert row["device"].get("note", "") == ""
+
+
+def test_folded_headers_of_a_part_are_read_as_one_line(
+    service: Service, rows: Rows, disk: Disk
+) -> None:
+    """RFC 5322, 2.2.3."""
+    folded = disposition('name="fileToUpload";\r\n\tfilename="IMG\r\n 3.JPG"')
+    photo = raw_part(folded, b"Content-Type:\r\n image/jpeg", data=photos.jpeg())
+    row = done(post(service, form(password_part(), photo)), rows, disk)
+    assert row["device"] == {"filename": "IMG 3.JPG"}
+
+
+def test_an_empty_file_input_is_no_second_file(service: Service, rows: Rows, disk: Disk) -> None:
+    """A browser sends every `<input type="file">`, also one that nobody used."""
+    empty = part("image", b"", "", "application/octet-stream")
+    body = form(empty, password_part(), photo_part(), part("media", b"", ""))
+    assert done(post(service, body), rows, disk)["device"] == {"filename": "IMG_0003.JPG"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_password_fits_with_the_line_end_of_its_file(
+    service: Service, rows: Rows, disk: Disk, end: str
+) -> None:
+    done(post(service, form(part("password", PASSWORD + end), photo_part())), rows, disk)
+
+
+PASSWORDS = ["Пароль для камер", "schöne Grüße", "密码 🔑 камера"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("where", ["header", "field"])
+def test_a_password_outside_ascii_fits_wherever_it_comes(
+    service: Service, rows: Rows, disk: Disk, slot: ChangeSlot, password: str, where: str
+) -> None:
+    slot("slot-001", ingest_password_hash=hash_password(password))
+    with Camera(service.url).wire() as wire:
+        send(wire, service, password.encode(), where)
+        assert wire.answer().status == 200
+    assert [row["status"] for row in rows("select status from job_history")] == ["done"]
+
+
+@pytest.mark.parametrize("where", ["header", "field"])
+def test_a_password_in_latin_1_fits_too(
+    service: Service, rows: Rows, disk: Disk, slot: ChangeSlot, where: str
+) -> None:
+    """Where a client writes letters as one byte each."""
+    slot("slot-001", ingest_password_hash=hash_password(PASSWORDS[1]))
+    with Camera(service.url).wire() as wire:
+        send(wire, service, PASSWORDS[1].encode("latin-1"), where)
+        assert wire.answer().status == 200
+    with Camera(service.url).wire() as wire:
+        send(wire, service, PASSWORDS[1].encode("cp1251", "replace"), where)
+        assert wire.answer().status == 401
+
+
+def send(wire: Wire, service: Service, password: bytes, where: str) -> None:
+    """A shot with exactly these bytes as its password."""
+    fields = [part("password", password)] if where == "field" else []
+    body = form(*fields, photo_part())
+    mime = f"multipart/form-data; boundary={BOUNDARY}"
+    head = Camera(service.url).request(body, mime, expect=False)
+    if where == "header":
+        head = head.replace(b"\r\n\r\n", b"\r\nX-Ingest-Password: " + password + b"\r\n\r\n")
+    wire.send(head, body)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+def test_a_compressed_body_is_refused_with_what_to_do(
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, coding: str
+) -> None:
+    """RFC 9110, 15.5.16."""
+    body = gzip.compress(form(password_part(), photo_part()))
+    answer = post(service, body, {"content-encoding": coding})
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert answer.headers["x-failure-reason"] == "unsupported_media_type"
+    assert coding in answer.json()["details"]
+    assert nothing_happened(rows, disk, sandbox)
+
+
+def test_a_body_that_is_not_compressed_may_say_so(service: Service, rows: Rows, disk: Disk) -> None:
+    body = form(password_part(), photo_part())
+    done(post(service, body, {"content-encoding": "identity"}), rows, disk)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 20])
+def test_a_length_some_bytes_too_large_does_not_cost_the_picture(
+    service: Service, rows: Rows, disk: Disk, missing: int
+) -> None:
+    """The form is complete; what the length still promises never comes."""
+    body, camera = form(password_part(), photo_part()), Camera(service.url)
+    mime = f"multipart/form-data; boundary={BOUNDARY}"
+    with camera.wire() as wire:
+        wire.send(camera.request(body, mime, expect=False, length=len(body) + missing), body)
+        answer = wire.answer()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    (row,) = rows("select status, stored from job_history")
+    assert row == {"status": "done", "stored": True}
+
+
+@pytest.mark.parametrize("missing", [3, 4, 30])
+def test_a_length_some_bytes_short_is_refused_with_the_reason(
+    service: Service, rows: Rows, disk: Disk, sandbox: Sandbox, missing: int
+) -> None:
+    body, camera = form(password_part(), photo_part()), Camera(service.url)
+    mime = f"multipart/form-data; boundary={BOUNDARY}"
+    with camera.wire() as wire:
+        wire.send(camera.request(body, mime, length=len(body) - missing), body[:-missing])
+        answer = wire.answer()
+    assert answer.status == 400
+    assert "Content-Length short" in json.loads(answer.body)["details"]
+    (row,) = rows("select failure_reason from job_history")
+    assert row == {"failure_reason": "invalid_request"}
 
 
 @pytest.mark.parametrize("cut", [LAST, LAST[2:], LAST[-4:], LAST[-2:]], ids=len)
@@ -349,7 +488,16 @@ def test_a_form_made_to_keep_us_busy_is_refused_cheaply(
         ('filename="a\x1b[31mb\u0085.jpg"', "a[31mb.jpg"),
         ('filename=""', ""),
         ("filename=x.jpg", "x.jpg"),
-        ("filename*=UTF-8''..%2F..%2Fx.jpg", ""),
+        ("filename*=UTF-8''..%2F..%2Fx.jpg", "x.jpg"),
+        ("filename*=utf-8'ru'%D1%81%D0%BD%D0%B8%D0%BC%D0%BE%D0%BA.jpg", "снимок.jpg"),
+        ("filename*=ISO-8859-1''sch%F6n.jpg", "schön.jpg"),
+        ("filename*=utf-7''+AGE-.jpg", ""),
+        ("filename*0*=utf-8''a; filename*1=b.jpg", ""),
+        ("filename=\"=?utf-8?B?0YQ=?=\"; filename*=utf-8''%D1%84.jpg", "ф.jpg"),
+        ('filename="a%22b%25.jpg"', 'a"b%25.jpg'),
+        ('filename="a%0D%0Ab.jpg"', "ab.jpg"),
+        (r'filename="a\"b.jpg"', 'a"b.jpg'),
+        ("filename=\"a; filename*=utf-8''b\"", "a; filename*=utf-8''b"),
         ("filename=\"x.jpg\"; filename*=UTF-8''..%2Fevil.jpg", "x.jpg"),
         (b'filename="\xf1\xed\xe8\xec\xee\xea.jpg"', "\ufffd" * 6 + ".jpg"),
     ],
@@ -407,9 +555,10 @@ def test_a_field_may_hold_any_bytes(
         (b"\xed\xa0\x80", "\ufffd" * 3),
         (b"{qr1}", "{qr1}"),
         (b"__proto__", "__proto__"),
+        (b"a%22b%", 'a"b%'),
         (b"a" * 256, "a" * 256),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_field_may_have_any_name(
     service: Service, rows: Rows, disk: Disk, raw: bytes, kept: str

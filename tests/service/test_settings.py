@@ -237,6 +237,8 @@ def test_of_two_admins_at_once_one_is_refused(admin: Admin, rows: Rows) -> None:
         ({"provider_max_in_flight": [1]}, "provider_max_in_flight"),
         ({"ingest_password": "12345"}, "ingest_password"),
         ({"ingest_password": ""}, "ingest_password"),
+        ({"ingest_password": "a password\n"}, "ingest_password"),
+        ({"ingest_password": "a password "}, "ingest_password"),
         ({"ingest_password": "a\0bcdefg"}, "ingest_password"),
         ({"ingest_password": None}, "ingest_password"),
         ({"provider_keys": {"nobody": "key"}}, "provider_keys.nobody"),
