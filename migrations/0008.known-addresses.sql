@@ -1,5 +1,5 @@
 -- From where an admin signed in before, asked for while the account is guessed at from elsewhere.
--- depends: 0006.cleanup
+-- depends: 0007.worker-lease
 
 set local lock_timeout = '3s';
 
