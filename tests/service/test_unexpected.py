@@ -1,4 +1,4 @@
-"""A driver that raises what nobody foresaw: its provider's failure, told once, without its words."""
+"""A driver that raises what nobody foresaw: its provider fails, told once, without its words."""
 
 import asyncio
 from collections.abc import Mapping
