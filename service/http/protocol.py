@@ -141,6 +141,13 @@ class PatientProtocol(H11Protocol):
         self._socket.close()
         self._limit_sending()
 
+    def shutdown(self) -> None:
+        """The service stops: who only goes on sending what is refused holds it up no longer."""
+        if self._is_lingering:
+            self.give_up()
+        else:
+            super().shutdown()
+
     def _should_upgrade(self) -> bool:
         """No other protocol is spoken here, and who offers one goes on with this one (RFC 9110,
         7.8)."""

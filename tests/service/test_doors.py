@@ -372,6 +372,19 @@ def test_a_refusal_is_read_by_who_sends_a_large_photo_slowly(
     assert answer.status == (404 if refused_for == "slot" else 401)
 
 
+def test_who_was_refused_and_goes_on_holds_no_stop_up(make_service: MakeService) -> None:
+    service = make_service()
+    camera = Camera(service.url)
+    wire = camera.wire()
+    wire.send(camera.request(b"", camera.multipart()[1], "slot-099", expect=False, length=MB))
+    assert wire.answer().status == 404
+    wire.send(b"x")
+
+    assert service.stop() == 0
+    assert "Waiting for connections" not in service.output
+    camera.switch_off()
+
+
 # A stranger takes nothing
 
 
