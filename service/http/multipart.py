@@ -32,7 +32,7 @@ MAX_BOUNDARY_BYTES = 200
 BATCH_BYTES = 1024 * 1024
 STALL_SECONDS = 15.0
 # How long a complete form waits for what its length still promises.
-EPILOGUE_SECONDS = 1.0
+EPILOGUE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

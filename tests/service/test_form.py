@@ -279,6 +279,17 @@ def test_a_compressed_body_is_refused_with_what_to_do(
     assert nothing_happened(rows, disk, sandbox)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_a_compressed_json_body_is_refused_in_the_same_words(service: Service, coding: str) -> None:
+    packed = gzip.compress(b'{"username": "serg", "password": "a password"}')
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    answer = httpx.post(
+        f"{service.url}/api/login", content=packed, headers=headers, trust_env=False
+    )
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert coding in answer.json()["details"]
+
+
 def test_a_body_that_is_not_compressed_may_say_so(service: Service, rows: Rows, disk: Disk) -> None:
     body = form(password_part(), photo_part())
     done(post(service, body, {"content-encoding": "identity"}), rows, disk)
