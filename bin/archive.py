@@ -97,16 +97,27 @@ def unpack(path: Path, sums: Mapping[str, str], place: Callable[[str], Path]) ->
 
 
 def rows(dump: Path, pg_restore: Path) -> Iterator[Row]:
-    """What the dump says of files: the table's rows as COPY writes them."""
-    command = [str(pg_restore), "--data-only", f"--table={TABLE}", "--file=-", str(dump)]
+    """What the dump says of files."""
+    return (_row(cells) for cells in _table(dump, pg_restore, TABLE))
+
+
+def installation_id(dump: Path, pg_restore: Path) -> str | None:
+    """Which installation was dumped; None for one that had no id yet."""
+    found = [cells["id"] for cells in _table(dump, pg_restore, "house")]
+    return found[0] if found else None
+
+
+def _table(dump: Path, pg_restore: Path, name: str) -> Iterator[dict[str, str]]:
+    """The rows of a table as COPY writes them, by column."""
+    command = [str(pg_restore), "--data-only", f"--table={name}", "--file=-", str(dump)]
     columns: list[str] | None = None
     for line in pgtools.lines(command):
-        if line.startswith(f"COPY public.{TABLE} ("):
+        if line.startswith(f"COPY public.{name} ("):
             columns = line.split("(", 1)[1].split(")", 1)[0].split(", ")
         elif line == "\\.":
             columns = None
         elif columns is not None:
-            yield _row(dict(zip(columns, line.split("\t"), strict=True)))
+            yield dict(zip(columns, line.split("\t"), strict=True))
 
 
 def _row(cells: Mapping[str, str]) -> Row:

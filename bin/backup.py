@@ -5,10 +5,13 @@ neither; one that was removed meanwhile is left out, and bin/restore says so in 
 whose time is over are left out as well. What is in SECRETS_DIR and in the environment is not in a
 backup: who has the archive must not have the keys.
 
-It reads what it wrote before it gives it its name. Exit codes: 0 done, 1 not done, 2 wrong use.
+The folder must bear the mark of the database, before and after: of a disk that is not mounted it
+would be a backup of nothing. It reads what it wrote before it gives it its name. Exit codes: 0
+done, 1 not done, 2 wrong use.
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import tarfile
@@ -24,12 +27,22 @@ from service.config import (
     database_url_from_environment,
     media_root_from_environment,
 )
+from service.errors import PhotoslotError
+from service.queries import installation
+from service.storage.database import open_database
+from service.storage.media import Media
+from service.upkeep.media_owner import check_folder
+
+# The migration that brought the mark.
+MARKED_SINCE = "0004.which-house"
 
 
 def back_up(url: str, media_root: Path, folder: Path) -> tuple[Path, str]:
     """Write `photoslot-TIME.tar` into `folder`; gives its path and a sentence on what is in it.
-    Raises `pgtools.ToolFailed`, `archive.Broken`, `OSError`, `psycopg.OperationalError`."""
+    Raises `pgtools.ToolFailed`, `archive.Broken`, `OSError`, `psycopg.OperationalError`,
+    `StorageError`."""
     version = pgtools.server_version(url)
+    asyncio.run(_check_folder(url, media_root))
     pg_dump, pg_restore = (pgtools.find(name, version) for name in ("pg_dump", "pg_restore"))
     target = folder / f"photoslot-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
     dump, aside = target.with_suffix(".dump.part"), target.with_suffix(".tar.part")
@@ -39,12 +52,24 @@ def back_up(url: str, media_root: Path, folder: Path) -> tuple[Path, str]:
         pgtools.run(pg_dump, url, "--format=custom", "--no-password", f"--file={dump}")
         summary = _pack(aside, dump, list(archive.rows(dump, pg_restore)), media_root)
         archive.check(aside)
+        asyncio.run(_check_folder(url, media_root))
         aside.rename(target)
         _sync(folder)
     finally:
         dump.unlink(missing_ok=True)
         aside.unlink(missing_ok=True)
     return target, f"{summary}, {target.stat().st_size / 1024**2:.1f} MB"
+
+
+async def _check_folder(url: str, media_root: Path) -> None:
+    """Raises `StorageError` unless the folder is this database's. A service that never started has
+    marked none."""
+    media = Media(media_root)
+    async with open_database(url, size=1) as db:
+        if MARKED_SINCE not in await installation.migrations(db):
+            return
+        if (await installation.folder(db)).folder_marked_at or media.mark():
+            await check_folder(db, media)
 
 
 def _pack(aside: Path, dump: Path, rows: list[archive.Row], media_root: Path) -> str:
@@ -105,6 +130,8 @@ def main(arguments: list[str]) -> int:
         return _complain(str(error), 2)
     except psycopg.OperationalError as error:
         return _complain(f"the database cannot be reached: {error}", 1)
+    except PhotoslotError as error:
+        return _complain(f"nothing was kept: {error} {error.private or ''}", 1)
     except (pgtools.ToolFailed, archive.Broken, OSError) as error:
         return _complain(f"nothing was kept: {error}", 1)
     print(f"{target}: {summary}")

@@ -12,12 +12,13 @@ import structlog
 from service.config import Config
 from service.counters import DB_MAX_CONNECTIONS, watch_process
 from service.crypto import PasswordMemory, hash_password
-from service.errors import PhotoslotError, StorageError
+from service.errors import PhotoslotError, StorageError, StorageFull
 from service.hashing import HashingLine
 from service.http.sessions import new_password
 from service.intake import Intake
 from service.monitoring.checks import open_checks
 from service.monitoring.provider_health import ProviderHealth
+from service.pictures.qr import QrCodes
 from service.providers.http import open_client
 from service.queries import installation, jobs
 from service.site import Web
@@ -38,13 +39,12 @@ log = structlog.get_logger()
 async def open_state(config: Config) -> AsyncIterator[State]:
     """Open everything that outlives a request, heal what a killed process left, close it again."""
     threads = Threads()
-    Media(config.media_root).prepare()
     async with (
         open_database(config.database_url, config.db_pool_size) as db,
         open_worker_lease(config.database_url) as lease,
         open_client(max_connections=config.max_in_flight) as client,
     ):
-        media = Media(config.media_root, lease.worker)
+        media = await claim_folder(db, Media(config.media_root, lease.worker))
         keys = ProviderKeys(config.secrets_dir, config.providers)
         checks = open_checks(config, db, media, threads, ProviderHealth(db, client, keys))
         state = State(
@@ -55,6 +55,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
             threads=threads,
             passwords=PasswordMemory(HashingLine(threads.passwords, "camera")),
             sign_ins=PasswordMemory(HashingLine(threads.sign_ins, "admin")),
+            codes=QrCodes(threads.codes),
             intake=Intake(config, media),
             worker=lease.worker,
             holds_lease=lease.is_held,
@@ -82,17 +83,13 @@ async def find_problems(config: Config) -> list[str]:
     """Why this service cannot start now, in words for the operator; empty when it can."""
     found, media = [], Media(config.media_root)
     try:
-        media.prepare()
-    except PhotoslotError as error:
-        found.append(f"MEDIA_ROOT cannot be used: {error.private}")
-    try:
         async with open_database(config.database_url, 1) as db:
             if problem := misfit(await installation.migrations(db)):
                 found.append(f"the schema of the database {problem}")
-            elif not found:
+            else:
                 await claim_folder(db, media)
-    except StorageError as error:
-        found.append(f"MEDIA_ROOT is not this database's: {error.private}")
+    except (StorageError, StorageFull) as error:
+        found.append(f"MEDIA_ROOT cannot be used: {error.private}")
     except PhotoslotError as error:
         found.append(f"DATABASE_URL cannot be used: {error.private}")
     return found

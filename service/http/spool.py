@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from service.storage.media import create, disk_errors
+from service.storage.media import create, disk_errors, write_all
 from service.threads import in_thread
 
 
@@ -37,7 +37,8 @@ class Spool:
     ) -> None:
         if self._writing is not None:
             await asyncio.wait([self._writing])
-        self._file.close()
+        with disk_errors():
+            self._file.close()
 
     async def write(self, batch: Sequence[memoryview | bytearray]) -> None:
         """Hand a batch to the thread; waits for the one before."""
@@ -56,7 +57,4 @@ class Spool:
     def _append(self, batch: Sequence[memoryview | bytearray]) -> None:
         for piece in batch:
             self._hash.update(piece)
-            with disk_errors():
-                left = memoryview(piece)
-                while left:
-                    left = left[self._file.write(left) :]
+            write_all(self._file, piece)

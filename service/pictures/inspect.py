@@ -4,6 +4,7 @@ Every function here blocks and belongs in a thread. Pillow is only ever told to 
 formats below: most of its holes were in formats nobody here needs.
 """
 
+import errno
 import io
 import struct
 from collections.abc import Callable
@@ -31,6 +32,7 @@ OPENED = ("JPEG", "PNG", "WEBP", "HEIF")
 TAIL_BYTES = 4096
 ORIENTATION = 0x0112
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+DISK = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOSPC, errno.EDQUOT)
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError)
 
 
@@ -79,7 +81,7 @@ def open_image(file: BinaryIO) -> Image.Image:
             "The file is not a JPEG, PNG, WebP or HEIC picture, whatever its name says."
         ) from None
     except BROKEN as error:
-        raise InvalidImage(private=str(error)) from error
+        raise _blamed(error) from error
 
 
 def _looks_like_ours(file: BinaryIO) -> bool:
@@ -122,12 +124,21 @@ def _exif(image: Image.Image) -> Image.Exif:
 
 
 def decode(image: Image.Image) -> Image.Image:
-    """The same picture with its pixels read. Raises `InvalidImage`."""
+    """The same picture with its pixels read. Raises `InvalidImage`, and `OSError` when it was the
+    disk that failed."""
     try:
         image.load()
     except BROKEN as error:
-        raise InvalidImage(private=str(error)) from error
+        raise _blamed(error) from error
     return image
+
+
+def _blamed(error: Exception) -> Exception:
+    """The disk's own errors; whatever else reading a picture raises is the picture's fault, a seek
+    to where nothing is among it."""
+    if isinstance(error, OSError) and error.errno in DISK:
+        return error
+    return InvalidImage(private=str(error))
 
 
 def _is_complete(mime: str, file: BinaryIO) -> bool:

@@ -32,15 +32,17 @@ def prepare(source: Path, target: Path, max_side: int, accepted: frozenset[str])
     """Make a photo ready to be sent: upright, bare, sRGB, no side over `max_side` (0: any).
 
     A picture with transparency becomes PNG where the provider takes that, everything else a JPEG
-    on white. Raises `InvalidImage`."""
+    on white. Raises `InvalidImage`, and `OSError` when the disk is full or fails."""
     with source.open("rb") as file, open_image(file) as image:
         if max_side and image.format in ("JPEG", "MPO"):
             image.draft(None, (max_side, max_side))
         upright = _upright(decode(image))
         if max_side:
             upright.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        mime = _save(upright, target, keep_alpha="image/png" in accepted)
-    return Photo(target, mime, upright.width, upright.height, target.stat().st_size)
+        mime, data = _encoded(upright, keep_alpha="image/png" in accepted)
+    # Pillow itself does not notice a write that a full disk cuts short.
+    target.write_bytes(data)
+    return Photo(target, mime, upright.width, upright.height, len(data))
 
 
 def without_metadata(data: bytes) -> bytes:
@@ -96,12 +98,14 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _save(image: Image.Image, target: Path, *, keep_alpha: bool) -> str:
+def _encoded(image: Image.Image, *, keep_alpha: bool) -> tuple[str, memoryview]:
+    """MIME type and file."""
+    target = io.BytesIO()
     if image.mode == "RGBA" and keep_alpha:
         _bare(image).save(target, "PNG", compress_level=4)
-        return "image/png"
+        return "image/png", target.getbuffer()
     _bare(_flattened(image)).save(target, "JPEG", quality=JPEG_QUALITY)
-    return "image/jpeg"
+    return "image/jpeg", target.getbuffer()
 
 
 def _flattened(image: Image.Image) -> Image.Image:

@@ -17,7 +17,7 @@ from service.shots import fallback, outcome, plans
 from service.shots.claim import claim
 from service.shots.shot import Shot, ShotResult, now
 from service.state import State
-from service.storage.media import TempFiles
+from service.storage.media import TempFiles, disk_errors
 from service.threads import in_thread
 
 
@@ -62,7 +62,8 @@ async def edit(
     threads, config = state["threads"], state["config"]
     shot.plans = await plans.plans_of(state, shot.slot)
     pixels = config.max_image_megapixels * 1_000_000
-    info = await in_thread(threads.images, inspect, temp.path("upload"), pixels)
+    with disk_errors():
+        info = await in_thread(threads.images, inspect, temp.path("upload"), pixels)
     if original := await claim(state, shot, upload, info, temp):
         return await _replay(state, shot, original)
     photo = plans.ShotPhoto(temp, info, upload.bytes, shot.slot.max_side_px)
@@ -91,7 +92,8 @@ async def _replay(state: State, shot: Shot, job: Job) -> ShotResult:
     result = job.result
     assert result is not None
     path = state["media"].path(result.path)
-    data = await in_thread(state["threads"].disk, path.read_bytes)
+    with disk_errors():
+        data = await in_thread(state["threads"].disk, path.read_bytes)
     REPLAYS.inc()
     return ShotResult(
         *(job.id, data, result.mime, result.width, result.height),

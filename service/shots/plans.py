@@ -17,7 +17,7 @@ from service.queries import templates
 from service.queries.jobs import Candidate
 from service.queries.slots import IngestSlot, SlotPlan
 from service.state import State
-from service.storage.media import TempFiles
+from service.storage.media import TempFiles, damaged, disk_errors
 from service.threads import in_thread
 
 
@@ -38,22 +38,21 @@ async def plans_of(state: State, slot: IngestSlot) -> list[Plan]:
 
 
 async def _images(state: State, ordered: Sequence[SlotPlan]) -> dict[UUID, Photo]:
-    """The template images the plans use, by id."""
+    """The template images the plans use, by id; those whose file is gone are left out. Raises
+    `StorageError` for a file that is damaged, and while the folder is not there."""
     ids = [use.media_id for plan in ordered for use in plan.templates]
+    media = state["media"]
     return {
-        found.id: Photo(
-            state["media"].path(found.path), found.mime, found.width, found.height, found.bytes
-        )
+        found.id: Photo(media.path(found.path), found.mime, found.width, found.height, found.bytes)
         for found in (await templates.by_ids(state["db"], ids) if ids else [])
+        if media.has_whole(found.path, found.bytes)
     }
 
 
 def _plan(state: State, ordered: SlotPlan, images: Mapping[UUID, Photo]) -> Plan:
     """One plan with its templates, in the order the slot has them."""
     uses = [(use.role, images.get(use.media_id)) for use in ordered.templates]
-    templates = [
-        TemplateImage(role, image) for role, image in uses if image and image.path.is_file()
-    ]
+    templates = [TemplateImage(role, image) for role, image in uses if image]
     if len(templates) < len(uses):
         raise NotConfigured("A template of this slot is missing. An admin has to set it anew.")
     accounts = state["provider_keys"].accounts()
@@ -98,9 +97,14 @@ async def _photo(state: State, plan: Plan, source: ShotPhoto) -> Photo:
     accepts, info, temp = plan.provider.accepts, source.info, source.temp
     upload = temp.path("upload")
     if source.max_side_px == 0 and info.mime in accepts:
+        with disk_errors():
+            found = upload.stat().st_size
+        if found != source.bytes:
+            raise damaged(upload.name, found, source.bytes)
         return Photo(upload, info.mime, info.width, info.height, source.bytes)
     images, target = state["threads"].images, temp.path(f"{plan.provider.name}-photo")
-    return await in_thread(images, prepare, upload, target, source.max_side_px, accepts)
+    with disk_errors():
+        return await in_thread(images, prepare, upload, target, source.max_side_px, accepts)
 
 
 async def _fitting(
@@ -110,5 +114,7 @@ async def _fitting(
     photo, accepts = template.photo, plan.provider.accepts
     if photo.mime not in accepts:
         target = temp.path(f"{plan.provider.name}-template-{number}")
-        photo = await in_thread(state["threads"].images, prepare, photo.path, target, 0, accepts)
+        images = state["threads"].images
+        with disk_errors():
+            photo = await in_thread(images, prepare, photo.path, target, 0, accepts)
     return TemplateImage(template.role, photo)

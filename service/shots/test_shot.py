@@ -16,7 +16,7 @@ from service.queries.slots import IngestSlot
 from service.shots import edit
 from service.shots.shot import arrive
 from service.state import State
-from service.storage.media import create, disk_errors
+from service.storage.media import create, disk_errors, write_all
 from service.threads import in_thread
 
 FILENAME = "portrait.jpg"
@@ -68,4 +68,4 @@ async def take(state: State, slot: IngestSlot, address: str) -> TestShot:
 
 def _put(path: Path, data: bytes) -> None:
     with disk_errors(), create(path) as file:
-        file.write(data)
+        write_all(file, data)

@@ -3,6 +3,9 @@
 `temp/` holds what a running shot needs and nothing else; `results/` and `previews/` hold what a row
 of `media_object` names. A file gets its public name only when it is complete: written aside in
 `temp/`, flushed to disk, renamed.
+
+The folder bears the mark of its installation. Where the mark is missing, as under a disk that is
+not mounted any more, nothing is made, written or removed, and nothing is called gone.
 """
 
 import errno
@@ -25,6 +28,8 @@ from service.errors import PhotoslotError, StorageError, StorageFull
 FOLDERS = ("temp", "results", "previews", "templates")
 # Says which database this folder belongs to.
 MARK = ".photoslot-house"
+# Stands in a folder into which a backup is being restored.
+UNFINISHED = ".photoslot-restore"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 log = structlog.get_logger()
 
@@ -48,16 +53,25 @@ class Space:
 @dataclass(frozen=True, slots=True)
 class Media:
     """The media folder of one installation. Paths in rows are relative to `root`. `worker` is who
-    writes in it; 0 for somebody whose life nobody can ask after."""
+    writes in it; 0 for somebody whose life nobody can ask after. `owner` is the installation that
+    its mark must name; None for a folder that needs no mark."""
 
     root: Path
     worker: int = 0
+    owner: UUID | None = None
 
     def prepare(self) -> None:
-        """Make the folders; raises `StorageError` where they cannot be written."""
+        """Make the folders inside the folder that bears our mark. Raises `StorageFull`,
+        `StorageError`."""
+        self.check()
         with disk_errors():
             for folder in FOLDERS:
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
+
+    def probe(self) -> None:
+        """Write a file and take it away again. Raises `StorageFull`, `StorageError`."""
+        self.check()
+        with disk_errors():
             probe = self.root / "temp" / f".probe-{os.getpid()}"
             probe.write_bytes(b"photoslot")
             probe.unlink()
@@ -66,21 +80,73 @@ class Media:
         """The id of the installation that owns this folder, None without one. Raises
         `StorageError`."""
         with disk_errors():
-            path = self.root / MARK
-            return path.read_text(errors="replace").strip() if path.exists() else None
+            try:
+                return (self.root / MARK).read_text(errors="replace").strip()
+            except FileNotFoundError:
+                return None
 
-    def set_mark(self, installation_id: UUID) -> None:
-        """Make this the folder of an installation. Raises `StorageFull`, `StorageError`."""
+    def check(self) -> None:
+        """Raises `StorageError` in words unless the folder bears the mark of its owner; one small
+        file is read."""
+        found = self.mark() if self.owner else None
+        if not self.owner or found == str(self.owner):
+            return
+        if found is None:
+            private = (
+                f"{self.root} has no {MARK}: is its disk mounted? If it surely is the folder of "
+                f"this database, write {self.owner} into that file"
+            )
+        else:
+            private = f"{self.root} belongs to another database, {found}; this one is {self.owner}"
+        raise StorageError(
+            "The folder for pictures is not the one of this database.", private=private
+        )
+
+    def set_mark(self) -> None:
+        """Make this, which is nobody's, the folder of its owner. Raises `StorageFull`,
+        `StorageError`."""
         with disk_errors():
-            aside = self.root / "temp" / f"{MARK}.{secrets.token_hex(4)}.part"
-            aside.write_text(f"{installation_id}\n")
-            aside.rename(self.root / MARK)
+            self.root.mkdir(parents=True, exist_ok=True)
+            aside = self.root / f"{MARK}.{secrets.token_hex(4)}.part"
+            try:
+                with aside.open("x") as file:
+                    file.write(f"{self.owner}\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                aside.rename(self.root / MARK)
+                _sync_folder(self.root)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def is_missing(self, relative: str) -> bool:
+        """Whether a row's file is gone from the folder that is ours. Raises `StorageError` when it
+        is only the folder that is not there."""
+        if self.path(relative).is_file():
+            return False
+        self.check()
+        return True
+
+    def has_whole(self, relative: str, size: int) -> bool:
+        """Whether a row's file is there; False when it is gone from the folder that is ours. Raises
+        `StorageError` when the folder is not there, or the file is not `size` bytes long."""
+        try:
+            with disk_errors():
+                found = self.path(relative).stat().st_size
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            self.check()
+            return False
+        if found != size:
+            raise damaged(relative, found, size)
+        return True
 
     @contextmanager
     def temp_files(self, job_id: UUID, worker: int) -> Iterator["TempFiles"]:
         """The temporary files of one shot; they die with the block, in every ending. Their names
         tell the worker, so that what it leaves when it is killed can be told from what is in use.
-        """
+        Raises `StorageError` before the block when the folder is not ours."""
+        self.check()
         files = TempFiles(self.root / "temp", f"{job_id}.{worker}")
         try:
             yield files
@@ -90,6 +156,7 @@ class Media:
     def keep(self, kind: str, job_id: UUID, mime: str, data: bytes) -> tuple[str, bytes]:
         """Write a complete file under its public name; gives its relative path and SHA-256.
         Blocks until the disk has it. Raises `StorageFull`, `StorageError`."""
+        self.check()
         relative = f"{kind}/{str(job_id)[:2]}/{job_id}.{EXTENSIONS[mime]}"
         target = self.root / relative
         part = f"{job_id}.{self.worker}.{kind}.{secrets.token_hex(4)}.part"
@@ -113,6 +180,7 @@ class Media:
 
     def remove(self, relatives: Iterable[str]) -> None:
         """Remove files that may be gone already; raises `StorageError`."""
+        self.check()
         with disk_errors():
             for relative in relatives:
                 self.path(relative).unlink(missing_ok=True)
@@ -192,6 +260,15 @@ def create(path: Path) -> BinaryIO:
         return path.open("xb", buffering=0)
 
 
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Write all of `data`: a disk that is about to be full takes a part, and says nothing of it.
+    Raises `StorageFull`, `StorageError`."""
+    with disk_errors():
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+
+
 @contextmanager
 def disk_errors() -> Iterator[None]:
     """Turn the disk's errors into ours."""
@@ -199,6 +276,11 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_failure(error) from error
+
+
+def damaged(name: str, found: int, size: int) -> StorageError:
+    """A file that is not as long as it was written: nobody is given a part of it."""
+    return StorageError(private=f"{name} has {found} bytes instead of {size}: a damaged disk?")
 
 
 def disk_failure(error: OSError) -> PhotoslotError:

@@ -1,5 +1,8 @@
 """bin/backup and bin/restore: a service that moves into an empty one, and what is refused."""
 
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +17,17 @@ import restore
 from admin import Admin, signed_in
 from camera import Camera
 from conftest import MakeService
-from rig import Service
+from migrate import migrate
+from rig import ROOT, Service
 from tables import Execute, new_database
+
+from service.errors import StorageError
+from service.storage.media import MARK
+
+# What the first start of a service notes.
+STARTED = "update house set folder_marked_at = now()"
+# The id of an installation that is not ours.
+OTHER = "5b708edd-42d4-44a0-8f8c-1257b43714f7"
 
 
 @pytest.fixture
@@ -101,6 +113,58 @@ def test_a_backup_that_cannot_be_read_back_is_not_kept(
     monkeypatch.setattr(archive.Writer, "finish", lambda _: None)
     with pytest.raises(archive.Broken, match="has no SHA256SUMS"):
         backup.back_up(service_url(service), service.media_root, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("found, words", [(None, "is its disk mounted"), (OTHER, "another")])
+def test_a_folder_that_is_not_there_is_no_backup(
+    service: Service,
+    camera: Camera,
+    execute: Execute,
+    tmp_path: Path,
+    found: str | None,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shot(camera)
+    execute(STARTED)
+    away = tmp_path / "media"
+    away.mkdir()
+    if found:
+        (away / MARK).write_text(found)
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    monkeypatch.setenv("DATABASE_URL", service_url(service))
+    monkeypatch.setenv("MEDIA_ROOT", str(away))
+
+    assert backup.main([str(backups)]) == 1
+
+    assert words in capsys.readouterr().err
+    assert list(backups.iterdir()) == []
+
+
+def test_a_disk_that_goes_away_meanwhile_is_no_backup(
+    service: Service,
+    camera: Camera,
+    execute: Execute,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shot(camera)
+    execute(STARTED)
+    away, check = service.media_root.with_name("elsewhere"), archive.check
+
+    def go_away(path: Path) -> dict[str, str]:
+        service.media_root.rename(away)
+        return check(path)
+
+    monkeypatch.setattr(archive, "check", go_away)
+    try:
+        with pytest.raises(StorageError):
+            backup.back_up(service_url(service), service.media_root, tmp_path)
+    finally:
+        away.rename(service.media_root)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -205,6 +269,115 @@ def test_a_restore_that_fails_in_the_database_leaves_the_folder_empty(
         restore.restore(target, media, made)
     assert not [path for path in media.rglob("*") if path.is_file()]
     assert tables_in(target) == 0
+
+
+# A process of its own, because it is killed as it makes the nth call of a function.
+RESTORE_AND_DIE = """
+import importlib, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, "bin")
+import restore
+
+url, media, archive, module, name, left = sys.argv[1:]
+where, left = importlib.import_module(module), int(left)
+real = getattr(where, name)
+
+def die_in_time(*args, **options):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **options)
+
+setattr(where, name, die_in_time)
+print(restore.restore(url, Path(media), Path(archive)))
+"""
+
+
+def restore_and_die(target: str, media: Path, path: Path, point: str) -> None:
+    module, name, count = point.split()
+    arguments = [target, str(media), str(path), module, name, count]
+    ended = subprocess.run(
+        [sys.executable, "-c", RESTORE_AND_DIE, *arguments], cwd=ROOT, timeout=60, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, f"it never came to {point}"
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "archive _copy 1",
+        "archive _copy 2",
+        "archive _copy 3",
+        "os sync 1",
+        "restore _fill 1",
+        "restore _settle 1",
+        "os unlink 3",
+        "os unlink 4",
+    ],
+)
+def test_a_restore_that_was_killed_is_ended_by_the_next(
+    service: Service,
+    camera: Camera,
+    make_service: MakeService,
+    target: str,
+    tmp_path: Path,
+    point: str,
+) -> None:
+    job_id, picture = shot(camera)
+    lost_id, _ = shot(camera)
+    (lost,) = service.media_root.glob(f"results/*/{lost_id}.*")
+    lost.unlink()
+    other_id, other = shot(camera)
+    path, _ = backup.back_up(service_url(service), service.media_root, tmp_path)
+    media = tmp_path / "restored"
+
+    restore_and_die(target, media, path, point)
+    cut_off = make_service(ready=False, DATABASE_URL=target, MEDIA_ROOT=str(media))
+    assert cut_off.wait() == 1
+    assert "photoslot cannot start" in cut_off.output
+    said = restore.restore(target, media, path)
+
+    assert said.startswith("2 files; ")
+    assert sorted(one.name for one in media.iterdir()) == ["results"]
+    again = restored_service(make_service, target, media)
+    assert shown(again, job_id).content == picture
+    assert shown(again, other_id).content == other
+    assert shown(again, lost_id).status_code == 410
+    with psycopg.connect(target) as connection:
+        query = "select path from media_object where kind = 'result' and cleaned_at is null"
+        promised = {row[0] for row in connection.execute(query)}
+    assert promised == {
+        str(file.relative_to(media)) for file in (media / "results").rglob("*") if file.is_file()
+    }
+
+
+def test_what_was_begun_with_one_archive_is_not_ended_with_another(
+    service: Service, camera: Camera, target: str, tmp_path: Path
+) -> None:
+    shot(camera)
+    first, _ = backup.back_up(service_url(service), service.media_root, tmp_path)
+    first = first.rename(tmp_path / "first.tar")
+    shot(camera)
+    second, _ = backup.back_up(service_url(service), service.media_root, tmp_path)
+    media = tmp_path / "restored"
+
+    restore_and_die(target, media, first, "restore _settle 1")
+    with pytest.raises(restore.Refused, match="of another archive was cut off"):
+        restore.restore(target, media, second)
+
+    assert restore.restore(target, media, first).startswith("1 files; 0")
+
+
+def test_what_came_into_the_database_meanwhile_is_not_taken_for_the_backup(
+    made: Path, target: str, tmp_path: Path
+) -> None:
+    media = tmp_path / "restored"
+    restore_and_die(target, media, made, "restore _fill 1")
+    migrate(target)
+
+    with pytest.raises(restore.Refused, match="not those of this archive"):
+        restore.restore(target, media, made)
 
 
 @pytest.mark.parametrize(

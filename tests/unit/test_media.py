@@ -12,7 +12,7 @@ import pytest
 from rig import ROOT
 
 from service.errors import StorageError, StorageFull
-from service.storage.media import EXTENSIONS, Media, create, disk_failure, left_behind
+from service.storage.media import EXTENSIONS, MARK, Media, create, disk_failure, left_behind
 
 JOB = UUID("3f0e8a52-5a4d-4c55-9d0c-4f6c1d2b7a10")
 RESULT = f"results/3f/{JOB}.jpg"
@@ -147,20 +147,26 @@ except PhotoslotError as failure:
 """
 
 
-def test_a_full_disk_keeps_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+def on_a_small_disk(
+    folder: Path, program: str, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program of Python whose first argument is a folder with 1 MB of room."""
     in_a_namespace = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*in_a_namespace, "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a small disk")
-    mount = f"mount -t tmpfs -o size=1m none {shlex.quote(str(tmp_path))}"
-    keep = [sys.executable, "-c", KEEP_ON_A_FULL_DISK, str(tmp_path)]
-
-    ended = subprocess.run(
-        [*in_a_namespace, "sh", "-c", f'{mount} && exec "$@"', "sh", *keep],
+    mount = f"mount -t tmpfs -o size=1m none {shlex.quote(str(folder))}"
+    run = [sys.executable, "-c", program, str(folder), *arguments]
+    return subprocess.run(
+        [*in_a_namespace, "sh", "-c", f'{mount} && exec "$@"', "sh", *run],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def test_a_full_disk_keeps_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    ended = on_a_small_disk(tmp_path, KEEP_ON_A_FULL_DISK)
 
     assert (ended.stdout, ended.stderr) == ("storage_full []\n", "")
 
@@ -207,6 +213,98 @@ def test_the_folders_come_back_by_themselves(media: Media) -> None:
 
     media.keep("results", JOB, "image/jpeg", PICTURE)
     assert files(media) == [RESULT]
+
+
+@pytest.mark.parametrize("mark", [None, "", f"{uuid4()}\n"], ids=["none", "empty", "another's"])
+def test_nothing_is_made_in_a_folder_that_is_not_ours(tmp_path: Path, mark: str | None) -> None:
+    media = Media(tmp_path / "media", owner=uuid4())
+    media.root.mkdir()
+    if mark is not None:
+        (media.root / MARK).write_text(mark)
+    before = files(media)
+
+    for make in (
+        media.prepare,
+        media.probe,
+        lambda: media.keep("results", JOB, "image/jpeg", PICTURE),
+        lambda: media.remove([RESULT]),
+        lambda: media.is_missing(RESULT),
+        lambda: media.has_whole(RESULT, 1),
+        lambda: media.temp_files(JOB, WORKER).__enter__(),
+    ):
+        with pytest.raises(StorageError):
+            make()
+
+    assert (files(media), [path.name for path in media.root.iterdir()]) == (before, before)
+
+
+def test_a_folder_that_is_ours_gets_its_mark_and_its_folders(tmp_path: Path) -> None:
+    media = Media(tmp_path / "media", owner=uuid4())
+    media.set_mark()
+    media.prepare()
+    media.probe()
+
+    media.keep("results", JOB, "image/jpeg", PICTURE)
+
+    assert (media.root / MARK).read_text() == f"{media.owner}\n"
+    assert files(media) == [MARK, RESULT]
+    assert media.is_missing(f"results/3f/{uuid4()}.jpg")
+
+
+def test_a_file_is_whole_or_damaged_or_gone(media: Media) -> None:
+    media.keep("results", JOB, "image/jpeg", PICTURE)
+
+    assert media.has_whole(RESULT, len(PICTURE))
+    with pytest.raises(StorageError) as raised:
+        media.has_whole(RESULT, len(PICTURE) + 1)
+    assert "instead of" in (raised.value.private or "")
+    media.remove([RESULT])
+    assert not media.has_whole(RESULT, len(PICTURE))
+
+
+# The disk has room for all but the end: Pillow and an unbuffered file write a part in silence.
+WRITE_ON_A_FULL_DISK = """
+import os, sys
+from pathlib import Path
+from PIL import Image
+from service.errors import PhotoslotError
+from service.pictures.prepare import prepare
+from service.storage.media import create, disk_errors, write_all
+
+root, how = Path(sys.argv[1]), sys.argv[2]
+source = Path(sys.argv[3])
+kind = "PNG" if how == "png" else "JPEG"
+noise = Image.frombytes("RGBA", (400, 400), os.urandom(400 * 400 * 4))
+(noise if how == "png" else noise.convert("RGB")).save(source, kind)
+
+def write(target):
+    with disk_errors():
+        if how == "raw":
+            with create(target) as file:
+                write_all(file, bytes(2**19))
+        else:
+            prepare(source, target, 0, frozenset({"image/jpeg", "image/png"}))
+    return target.stat().st_size
+
+size = write(source.with_name("whole"))
+with (root / "filler").open("wb") as filler:
+    filler.write(bytes(os.statvfs(root).f_bavail * os.statvfs(root).f_frsize - size + 8192))
+try:
+    print("written", write(root / "photo"), "of", size)
+except PhotoslotError as failure:
+    print(failure.reason)
+"""
+
+
+@pytest.mark.parametrize("how", ["jpeg", "png", "raw"])
+def test_what_a_full_disk_cuts_short_is_not_taken_for_whole(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, how: str
+) -> None:
+    source = tmp_path_factory.mktemp("source") / "source"
+
+    ended = on_a_small_disk(tmp_path, WRITE_ON_A_FULL_DISK, how, str(source))
+
+    assert (ended.stdout, ended.stderr) == ("storage_full\n", "")
 
 
 def test_free_space_is_that_of_the_disk(media: Media) -> None:
