@@ -31,6 +31,7 @@ from service.storage.schema import misfit
 from service.threads import Threads
 from service.upkeep.cleanup import Cleaned, Cleaner, clean, due
 from service.upkeep.kept_session import keep_session
+from service.upkeep.media_owner import owned
 
 LANES = 2
 # Nobody waits for it: a batch may take its time, and the disk need not be told of each.
@@ -95,7 +96,7 @@ async def _run(config: Config, asked: argparse.Namespace) -> Cleaned | None:
         threads, progress = Threads(), Progress(asked.verbose)
         ending.callback(progress.end)
         ending.callback(threads.shutdown)
-        media = Media(config.media_root)
+        media = await owned(db, Media(config.media_root))
         cleaner = Cleaner(config, db, media, threads, lanes=LANES, tell=progress.add)
         return await (due(cleaner) if asked.dry_run else clean(cleaner))
 

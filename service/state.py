@@ -9,6 +9,7 @@ from service.config import Config
 from service.crypto import PasswordMemory
 from service.intake import Intake
 from service.monitoring.checks import Checks
+from service.pictures.qr import QrCodes
 from service.site import Web
 from service.storage.accounts import Admins, ProviderKeys
 from service.storage.database import Database
@@ -26,6 +27,7 @@ class State(TypedDict):
     threads: Threads
     passwords: PasswordMemory
     sign_ins: PasswordMemory
+    codes: QrCodes
     intake: Intake
     worker: int
     holds_lease: Callable[[], bool]

@@ -19,10 +19,11 @@ class Threads:
     images: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "images"))
     passwords: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "argon2"))
     sign_ins: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "sign-in"))
+    codes: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "codes"))
 
     def shutdown(self) -> None:
         """Wait for what runs, forget what waits."""
-        for pool in (self.disk, self.images, self.passwords, self.sign_ins):
+        for pool in (self.disk, self.images, self.passwords, self.sign_ins, self.codes):
             pool.shutdown(cancel_futures=True)
 
 

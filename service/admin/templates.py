@@ -18,6 +18,7 @@ from service.queries import audit, templates
 from service.queries.templates import ListedTemplate, Template
 from service.state import State
 from service.storage.database import Transaction
+from service.storage.media import disk_errors
 from service.threads import in_thread
 
 MAX_TEMPLATE_BYTES = 30 * 1024**2
@@ -41,12 +42,14 @@ async def add(request: Request[State]) -> Response:
             progress=Progress(),
         )
         pixels = state["config"].max_image_megapixels * 1_000_000
-        info = await in_thread(state["threads"].images, inspect, path, pixels)
-        data = await in_thread(state["threads"].disk, path.read_bytes)
+        with disk_errors():
+            info = await in_thread(state["threads"].images, inspect, path, pixels)
+        with disk_errors():
+            data = await in_thread(state["threads"].disk, path.read_bytes)
     async with state["db"].transaction() as transaction:
         await templates.lock(transaction)
         known = await templates.by_digest(transaction, upload.sha256)
-        if known is not None and state["media"].path(known.path).is_file():
+        if known is not None and not state["media"].is_missing(known.path):
             return json_body.answer(_as_json(known), 200)
         # A file that was lost comes back under its old id: what uses it works again.
         file_id = known.id if known else template_id
@@ -78,24 +81,25 @@ async def show(request: Request[State]) -> Response:
 async def show_preview(request: Request[State]) -> Response:
     """`GET /api/template-media/{id}/preview`: a small WebP of it."""
     state, template = request.state, await _template(request)
-    path = state["media"].path(template.path)
-    try:
-        data, _, _ = await in_thread(state["threads"].images, preview, path)
-    except FileNotFoundError:
-        raise TemplateNotFound() from None
+    files = state["media"]
+    if files.is_missing(template.path):
+        raise TemplateNotFound()
+    with disk_errors():
+        data, _, _ = await in_thread(state["threads"].images, preview, files.path(template.path))
     return Response(data, media_type="image/webp", headers=GUARDS)
 
 
 async def remove(request: Request[State]) -> Response:
     """`DELETE /api/template-media/{id}`: refused while a slot or a kept version uses it."""
     state, template = request.state, await _template(request)
+    state["media"].check()
     async with state["db"].transaction() as transaction:
         await templates.lock(transaction)
         path = await templates.remove(transaction, template.id)
         if path is None:
             raise TemplateInUse()
         await _audit(request, transaction, "template.remove", template.id)
-    await in_thread(state["threads"].disk, state["media"].path(path).unlink, missing_ok=True)
+    await in_thread(state["threads"].disk, state["media"].remove, [path])
     return Response(status_code=204)
 
 

@@ -16,7 +16,7 @@ from service.errors import (
     SlotNotFound,
 )
 from service.http import guards, json_body, links
-from service.pictures.qr import qr_code
+from service.http.file_response import code_response
 from service.queries import gallery, shares, throttles
 from service.queries.gallery import GalleryRow
 from service.queries.shares import Share
@@ -56,14 +56,13 @@ async def show_all(request: Request[State]) -> Response:
 async def show_code(request: Request[State]) -> Response:
     """`GET /public/shares/qr?share=`: a QR code of the gallery's page, for who has its link."""
     share = await _share(request, json_body.query(request, CodeQuery).share)
-    code = qr_code(links.share_urls(request.state["config"], share)["page_url"])
+    url = links.share_urls(request.state["config"], share)["page_url"]
     headers = {
-        "Cache-Control": "no-store",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "X-Content-Type-Options": "nosniff",
         "X-Robots-Tag": "noindex",
     }
-    return Response(code, headers=headers, media_type="image/svg+xml")
+    return await code_response(request, url, share.expires_at, headers)
 
 
 def _gallery(content: dict[str, Any]) -> Response:
@@ -107,7 +106,7 @@ def _pictures(state: State, rows: Iterable[GalleryRow]) -> list[dict[str, Any]]:
     base = state["config"].public_base_url
     pictures = []
     for row in rows:
-        if row.job_id is None or row.path is None or not state["media"].path(row.path).is_file():
+        if row.job_id is None or row.path is None or state["media"].is_missing(row.path):
             continue
         url = links.result_url(base, row.job_id)
         pictures.append(

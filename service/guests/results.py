@@ -21,14 +21,19 @@ from service.errors import (
     Unauthorized,
 )
 from service.http import guards, json_body, links
-from service.http.file_response import FileAnswer, ignore_range
+from service.http.file_response import (
+    MAX_AGE_SECONDS,
+    FileAnswer,
+    code_response,
+    ignore_range,
+    is_known,
+)
 from service.pictures.prepare import preview
-from service.pictures.qr import qr_code
 from service.queries import audit, jobs, media
 from service.queries.jobs import Job
 from service.queries.media import KeptFile
 from service.state import State
-from service.storage.media import EXTENSIONS
+from service.storage.media import EXTENSIONS, disk_errors
 from service.threads import in_thread
 
 KEY_HEADER = "x-delete-key"
@@ -46,10 +51,11 @@ async def show(request: Request[State]) -> Response:
     """`GET /public/results/{job_id}`: the picture; `?download=1` as an attachment."""
     job = await _job(request)
     result = await _visible(request, job)
-    path = request.state["media"].path(result.path)
-    if not path.is_file():
+    files = request.state["media"]
+    if not files.has_whole(result.path, result.bytes):
         await media.mark_gone(request.state["db"], job.id, "result")
         raise ResultExpired()
+    path = files.path(result.path)
     disposition = "attachment" if request.query_params.get("download") == "1" else "inline"
     return _file(request, path, result, f"{job.id}.{EXTENSIONS[result.mime]}", disposition)
 
@@ -66,13 +72,16 @@ async def show_code(request: Request[State]) -> Response:
     """`GET /public/results/{job_id}/qr`: a QR code of the picture's page; with the delete key the
     key is in the code too."""
     job, config = await _job(request), request.state["config"]
-    _current(job)
-    url = links.page_url(config, job.id)
-    if KEY_HEADER in request.headers:
-        _check_key(request)
-        url = links.owner_url(config, job.id)
-    headers = GUARDS | {"Cache-Control": "no-store"}
-    return Response(qr_code(url), headers=headers, media_type="image/svg+xml")
+    result = _current(job)
+    headers = GUARDS | {"Vary": KEY_HEADER}
+    if KEY_HEADER not in request.headers:
+        return await code_response(
+            request, links.page_url(config, job.id), result.expires_at, headers
+        )
+    _check_key(request)
+    code = await request.state["codes"].draw(links.owner_url(config, job.id))
+    headers["Cache-Control"] = "no-store"
+    return Response(code, headers=headers, media_type="image/svg+xml")
 
 
 async def remove(request: Request[State]) -> Response:
@@ -144,18 +153,19 @@ async def _preview(state: State, job: Job, result: KeptFile) -> KeptFile:
     """The kept preview, or a new one. Two makers at once write the same bytes to the same name."""
     files, db = state["media"], state["db"]
     known = await media.preview(db, job.id)
-    if known and files.path(known.path).is_file():
+    if known and files.has_whole(known.path, known.bytes):
         width, height = result.width, result.height
         return KeptFile(
             known.path, "image/webp", known.bytes, known.sha256, width, height, result.expires_at
         )
-    try:
-        data, width, height = await in_thread(
-            state["threads"].images, preview, files.path(result.path)
-        )
-    except FileNotFoundError:
+    if not files.has_whole(result.path, result.bytes):
         await media.mark_gone(db, job.id, "result")
-        raise ResultExpired() from None
+        raise ResultExpired()
+    try:
+        with disk_errors():
+            data, width, height = await in_thread(
+                state["threads"].images, preview, files.path(result.path)
+            )
     except InvalidImage:
         raise ResultNotFound() from None
     path, sha256 = await in_thread(
@@ -188,7 +198,7 @@ def _file(
     etag = f'"{digest(kept.sha256, kept.path).hex()[:32]}"'
     # A browser asks each time whether the picture is still there: its guest may take it back.
     headers = GUARDS | {"Cache-Control": "private, no-cache", "ETag": etag}
-    if _matches(request.headers.get("if-none-match", ""), etag):
+    if is_known(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     _one_range(request, kept.bytes)
     return FileAnswer(
@@ -198,8 +208,3 @@ def _file(
         filename=name,
         content_disposition_type=disposition,
     )
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return etag in tags or "*" in tags

@@ -94,6 +94,7 @@ def _look_at_media(media: Media, min_free_mb: int) -> MediaCheck:
     """Blocks."""
     try:
         media.prepare()
+        media.probe()
         reason = "ok"
     except PhotoslotError as error:
         reason = error.reason

@@ -152,7 +152,7 @@ async def _whole(state: State, job: Job) -> Job | None:
     """The done job if its picture can be handed out again."""
     if job.result is None:
         raise StorageError("The picture went to the first request and could not be kept.")
-    if state["media"].path(job.result.path).is_file():
+    if state["media"].has_whole(job.result.path, job.result.bytes):
         return job
     await media.mark_gone(state["db"], job.id, "result")
     return None

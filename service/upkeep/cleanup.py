@@ -160,7 +160,10 @@ async def due(cleaner: Cleaner) -> Cleaned:
 
 
 async def heal(cleaner: Cleaner) -> Cleaned:
-    """Put right what processes that died have left: their jobs and their temporary files."""
+    """Put right what processes that died have left: their jobs and their temporary files. Raises
+    `StorageError` for a folder that is not this database's: what lies there says nothing of them.
+    """
+    await check_folder(cleaner.db, cleaner.media)
     return await _dead_jobs(cleaner) + await _temporary_files(cleaner)
 
 
@@ -300,7 +303,9 @@ def _report(cleaner: Cleaner, task: str, batch: Sequence[File], gone: Sequence[F
 
 
 def _unlink(media: Media, batch: Sequence[F]) -> list[F]:
-    """Those of the files that are gone now. Blocks."""
+    """Those of the files that are gone now. Blocks. Raises `StorageError` when the folder went
+    away meanwhile."""
+    media.check()
     gone, root = [], str(media.root)
     for file in batch:
         try:

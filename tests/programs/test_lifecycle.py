@@ -473,7 +473,7 @@ def test_without_its_folder_a_shot_is_refused_before_its_body_until_it_is_back(
 ) -> None:
     service = make_service(MEDIA_ROOT=str(tmp_path / "media"))
     folder = (service.media_root / gone).resolve()
-    shutil.rmtree(folder)
+    folder.rename(tmp_path / "away")
     folder.write_text("in the way")
     camera = Camera(service.url)
     body, mime = camera.multipart()
@@ -486,6 +486,7 @@ def test_without_its_folder_a_shot_is_refused_before_its_body_until_it_is_back(
     wait_health(service, status=503, media="storage_error")
 
     folder.unlink()
+    (tmp_path / "away").rename(folder)
     wait_health(service, status=200)
     assert camera.shoot().status_code == 200
     assert len(sandbox.calls()) == 1

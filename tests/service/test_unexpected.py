@@ -1,4 +1,4 @@
-"""A driver that raises what nobody foresaw: its provider fails, told once, without its words."""
+"""A driver that raises what nobody foresaw: a failure of its provider, told without its words."""
 
 import asyncio
 from collections.abc import Mapping

@@ -4,12 +4,14 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from starlette.types import Message
 
-from service.errors import ResultExpired, TemplateNotFound
+from service.errors import ResultExpired, StorageError, TemplateNotFound
 from service.http.file_response import FileAnswer
+from service.storage.media import Media
 
 CONTENT = os.urandom(300_000)
 Range = list[tuple[bytes, bytes]]
@@ -38,9 +40,10 @@ async def send_while_it_goes(path: Path, headers: Range) -> tuple[int, bytes]:
     return status, body
 
 
-def scope(headers: Range) -> MutableMapping[str, Any]:
+def scope(headers: Range, media: Media | None = None) -> MutableMapping[str, Any]:
     asgi = {"version": "3.0", "spec_version": "2.4"}
-    return {"type": "http", "method": "GET", "headers": headers, "asgi": asgi}
+    state = {"media": media or Media(Path())}
+    return {"type": "http", "method": "GET", "headers": headers, "asgi": asgi, "state": state}
 
 
 async def receive() -> Message:
@@ -73,6 +76,22 @@ async def test_a_file_that_is_gone_is_refused_before_anything_is_sent(
     path.unlink()
     with pytest.raises(gone):
         await answer(scope([]), receive, refuse)
+
+
+@pytest.mark.anyio
+async def test_a_file_whose_folder_is_not_there_is_not_gone(path: Path) -> None:
+    answer = FileAnswer(path)
+    path.unlink()
+    with pytest.raises(StorageError, match="not the one of this database"):
+        await answer(scope([], Media(path.parent, owner=uuid4())), receive, refuse)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_read_is_an_error_of_the_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError):
+        await FileAnswer(path)(scope([]), receive, refuse)
 
 
 @pytest.mark.anyio
