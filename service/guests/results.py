@@ -22,7 +22,6 @@ from service.errors import (
 )
 from service.http import guards, json_body, links
 from service.http.file_response import (
-    MAX_AGE_SECONDS,
     FileAnswer,
     code_response,
     ignore_range,

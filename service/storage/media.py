@@ -260,7 +260,7 @@ def create(path: Path) -> BinaryIO:
         return path.open("xb", buffering=0)
 
 
-def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+def write_all(file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
     """Write all of `data`: a disk that is about to be full takes a part, and says nothing of it.
     Raises `StorageFull`, `StorageError`."""
     with disk_errors():
