@@ -156,9 +156,13 @@ def test_when_all_lose_their_connections_nobody_is_taken_for_dead(
     assert {"objid": worker} not in rows(WORKER_LOCKS)
     # Not those of the line alone: no session is older than the new PostgreSQL.
     rows(f"select pg_terminate_backend(pid) from pg_locks where {WORKER_LOCK}")
+    # The first is the last to come back.
+    first.signal(signal.SIGSTOP)
     line.mend()
-    again = [threads.submit(insist, second, slot, fields) for slot, fields in on_slots(shots)]
-    time.sleep(LEASE_SECONDS)
+    again = send(threads, second, shots)
+    time.sleep(LEASE_SECONDS / 2)
+    first.signal(signal.SIGCONT)
+    time.sleep(LEASE_SECONDS / 2)
     sandbox.release()
 
     assert_made_once(running, again, sandbox, rows)

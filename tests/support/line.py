@@ -33,6 +33,8 @@ class Line:
             self._door.shutdown(socket.SHUT_RDWR)
             self._door.close()
         self._hang_up()
+        for end in self._forgotten:
+            _hang_up(end)
 
     def silence(self) -> None:
         """Swallow what is sent, over every connection there is and over new ones."""
@@ -53,7 +55,7 @@ class Line:
         self.forget()
 
     def mend(self) -> None:
-        """Work again, over new connections."""
+        """Work again, over new connections; what was forgotten stays so."""
         self._is_silent = False
         self._hang_up()
         if self._door.fileno() == -1:
@@ -100,8 +102,7 @@ class Line:
             return
 
     def _hang_up(self) -> None:
-        ends, self._ends = [*self._ends, *self._forgotten], []
-        self._forgotten = []
+        ends, self._ends = self._ends, []
         for end in ends:
             _hang_up(end)
 
