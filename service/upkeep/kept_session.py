@@ -20,6 +20,8 @@ CONNECT_SECONDS = 1.0
 STATEMENT_SECONDS = 0.8
 ANSWER_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5
+# Who starts on a busy machine is not sent away at once.
+FIRST_TRIES = 3
 # From one good answer to the next, when the connection is lost right after the first and the first
 # try to make it anew fails too.
 WORST_SECONDS = (
@@ -60,28 +62,29 @@ async def keep_session(name: str, url: str, ask: Ask, end: Ask) -> AsyncIterator
 async def _keep(
     name: str, url: str, ask: Ask, end: Ask, asked: asyncio.Event, ending: asyncio.Event
 ) -> None:
-    is_lost = False
+    failures = 0
     while not ending.is_set():
         try:
             async with _session(url) as connection:
                 while not ending.is_set():
                     await ask(connection)
                     asked.set()
-                    is_lost = False
+                    failures = 0
                     await _rest(ending, BEAT_SECONDS)
                 await end(connection)
+                return
         except DatabaseUnavailable as error:
-            if not asked.is_set():
+            failures += 1
+            if asked.is_set():
+                log.warning(f"{name}.{'lost' if failures == 1 else 'not_made'}", why=error.private)
+            elif failures == FIRST_TRIES:
                 raise
-            log.warning(f"{name}.{'not_made' if is_lost else 'lost'}", why=error.private)
         except Exception:
             if not asked.is_set():
                 raise
             # Whatever it was, a process without its session is taken for dead.
+            failures += 1
             log.exception(f"{name}.failed")
-        else:
-            continue
-        is_lost = True
         await _rest(ending, RECONNECT_SECONDS)
 
 
