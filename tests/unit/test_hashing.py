@@ -94,18 +94,29 @@ async def test_who_gives_up_holds_nobody_up(pool: ThreadPoolExecutor) -> None:
     assert await held.line.run(0, len, "free again") == 10
 
 
-async def test_who_gives_up_in_the_moment_of_his_turn_passes_it_on(
+async def test_who_gives_up_just_before_his_turn_holds_nobody_up(
     pool: ThreadPoolExecutor,
 ) -> None:
     held = Held(HashingLine(pool, "test"))
-    first = await held.begin()
-    called, stays = await held.join("called", 1), await held.join("stays", 2)
-    first.add_done_callback(lambda _: called.cancel())
+    async with held.line._turn(0):
+        gone, stays = await held.join("gone", 1), await held.join("stays", 2)
+        gone.cancel()
 
-    held.let_go()
-    await asyncio.gather(first, stays)
+    await asyncio.wait_for(stays, 10)
 
-    assert held.done in (["stays"], ["called", "stays"])
+    assert held.done == ["stays"]
+
+
+async def test_who_gives_up_when_it_is_his_turn_passes_it_on(pool: ThreadPoolExecutor) -> None:
+    held = Held(HashingLine(pool, "test"))
+    async with held.line._turn(0):
+        gone, stays = await held.join("gone", 1), await held.join("stays", 2)
+    gone.cancel()
+
+    await asyncio.wait_for(stays, 10)
+
+    assert held.done == ["stays"]
+    assert await held.line.run(0, len, "free again") == 10
 
 
 async def test_a_failure_frees_the_thread(pool: ThreadPoolExecutor) -> None:
