@@ -17,7 +17,7 @@ from (
     where job_id = $1 and kind = 'result' and cleaned_at is null
     for share
 ) as result
-on conflict (job_id, kind) where job_id is not null do nothing;
+on conflict do nothing;
 
 -- name: media_lock_result
 -- Keeps a picture that is still there from everybody else until the transaction ends.

@@ -55,6 +55,7 @@ async def show_all(request: Request[State]) -> Response:
 
 async def show_code(request: Request[State]) -> Response:
     """`GET /public/shares/qr?share=`: a QR code of the gallery's page, for who has its link."""
+    await request.state["codes"].wait_turn()
     share = await _share(request, json_body.query(request, CodeQuery).share)
     url = links.share_urls(request.state["config"], share)["page_url"]
     headers = {

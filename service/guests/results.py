@@ -70,6 +70,7 @@ async def show_preview(request: Request[State]) -> Response:
 async def show_code(request: Request[State]) -> Response:
     """`GET /public/results/{job_id}/qr`: a QR code of the picture's page; with the delete key the
     key is in the code too."""
+    await request.state["codes"].wait_turn()
     job, config = await _job(request), request.state["config"]
     result = _current(job)
     headers = GUARDS | {"Vary": KEY_HEADER}

@@ -1,7 +1,8 @@
-"""QR codes, drawn once for each text and kept for a while.
+"""QR codes, drawn once for each text and kept for a while, and given out at a measured pace.
 
 Drawing one takes tens of milliseconds of pure computing: it has a thread of its own, so that
-neither the event loop nor the pictures of shots wait for it.
+neither the event loop nor the pictures of shots wait for it. Whoever has a link may ask for its
+code as often as the network allows: the pace leaves the processor to the shots.
 """
 
 import asyncio
@@ -17,8 +18,10 @@ from service.threads import in_thread
 QUIET_ZONE = 4
 # A code is some 10 KB: a few megabytes for the pictures and galleries of an event.
 MAX_KEPT = 512
-# So many wait for the thread at most, which is some seconds; who comes then is told to come again.
-MAX_WAITING = 32
+# Fifty codes a second, more than all guests of an event ask for.
+PACE_SECONDS = 0.02
+# So many wait for their turn at most, which is a second or two; the next are told to come again.
+MAX_WAITING = 64
 
 
 class QrCodes:
@@ -28,17 +31,25 @@ class QrCodes:
         self._threads = threads
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._drawn: dict[str, asyncio.Task[bytes]] = {}
+        self._next = 0.0
+
+    async def wait_turn(self) -> None:
+        """Wait until one more code may be given out, PACE_SECONDS behind the one before. Raises
+        `Overloaded` when MAX_WAITING others wait."""
+        now = asyncio.get_running_loop().time()
+        wait = max(0.0, self._next - now)
+        if wait >= MAX_WAITING * PACE_SECONDS:
+            raise Overloaded("Too many QR codes are asked for.")
+        self._next = now + wait + PACE_SECONDS
+        await asyncio.sleep(wait)
 
     async def draw(self, text: str) -> bytes:
-        """See `qr_code`. Who asks for a code that is being drawn gets the same one. Raises
-        `Overloaded` when too many others wait."""
+        """See `qr_code`. Who asks for a code that is being drawn gets the same one."""
         if text in self._kept:
             self._kept.move_to_end(text)
             return self._kept[text]
         task = self._drawn.get(text)
         if task is None:
-            if len(self._drawn) >= MAX_WAITING:
-                raise Overloaded("Too many QR codes are being drawn.")
             task = self._drawn[text] = asyncio.create_task(self._draw(text))
         return await asyncio.shield(task)
 

@@ -463,7 +463,10 @@ def test_the_code_of_a_link_leads_to_its_page(admin: Admin) -> None:
 
     assert shown.headers["content-type"] == "image/svg+xml"
     assert shown.content == qr_code(told["page_url"])
-    assert shown.headers["cache-control"] == "no-store"
+    assert shown.headers["cache-control"] == "private, max-age=3600"
+    headers = {"if-none-match": shown.headers["etag"]}
+    known = httpx.get(url, headers=headers, trust_env=False)
+    assert (known.status_code, known.content) == (304, b"")
     assert admin.delete(f"/api/shares/{told['id']}").status_code == 204
     for gone in (url, url + "x", url.partition("?")[0]):
         assert refused(look(gone), 403, "share_invalid")

@@ -1,6 +1,8 @@
 """Public pictures: shown, resumed, cached, previewed, and gone on the second."""
 
+import asyncio
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import uuid4
@@ -15,7 +17,7 @@ from PIL import Image
 from rig import SIGNING_KEY, Sandbox, Service, spelt, until
 from tables import Disk, Execute, Rows, Tables
 
-from service.pictures.qr import qr_code
+from service.pictures.qr import MAX_WAITING, qr_code
 
 NEW_KEY = "another signing key that only the tests have: 53 bytes"
 WAITS_FOR_A_LOCK = """
@@ -514,8 +516,52 @@ def test_the_code_of_a_picture_leads_to_its_page(camera: Camera, service: Servic
     assert own.content == qr_code(answer.headers["x-page-url"])
     for shown in (shared, own):
         assert shown.headers["content-security-policy"] == "default-src 'none'; sandbox"
-        assert shown.headers["cache-control"] == "no-store"
+        assert shown.headers["vary"] == "x-delete-key"
+    assert own.headers["cache-control"] == "no-store"
     assert_refused(Guest(service.url, str(uuid4()), b"").get("/qr"), 404, "result_not_found")
+
+
+def test_a_code_that_a_browser_has_is_not_drawn_again(camera: Camera, service: Service) -> None:
+    answer = camera.shoot()
+    job_id, key = owned(answer)
+    guest = Guest(service.url, job_id, answer.content)
+    shown = guest.get("/qr")
+
+    again = guest.get("/qr", if_none_match=shown.headers["etag"])
+
+    assert re.fullmatch(r"private, max-age=\d{4}", shown.headers["cache-control"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == shown.headers["etag"]
+    assert again.headers["vary"] == "x-delete-key"
+    # What the key is in is another code, and no cache's business.
+    own = guest.get("/qr", x_delete_key=key, if_none_match=shown.headers["etag"])
+    assert (own.status_code, "etag" in own.headers) == (200, False)
+    assert httpx.delete(
+        f"{service.url}/public/results/{job_id}", headers={"x-delete-key": key}, trust_env=False
+    ).is_success
+    gone = guest.get("/qr", if_none_match=shown.headers["etag"])
+    assert_refused(gone, 410, "result_expired")
+
+
+def test_who_asks_for_codes_without_end_is_told_to_come_again(
+    camera: Camera, service: Service
+) -> None:
+    job_id, _ = owned(camera.shoot())
+    url = f"{service.url}/public/results/{job_id}/qr"
+
+    async def ask() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=60) as client:
+            return await asyncio.gather(*(client.get(url) for _ in range(3 * MAX_WAITING)))
+
+    answers = asyncio.run(ask())
+
+    statuses = [one.status_code for one in answers]
+    assert set(statuses) == {200, 503}
+    for one in answers:
+        if one.status_code == 503:
+            assert_refused(one, 503, "overloaded")
+    until(lambda: httpx.get(url, trust_env=False).status_code == 200, "the next one gets its code")
 
 
 def assert_refused(answer: httpx.Response, status: int, reason: str) -> None:
