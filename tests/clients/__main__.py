@@ -5,8 +5,8 @@ import argparse
 import signal
 import sys
 
-from catalog import CLIENTS, WAYS
-from page import PAGE, REFUSALS, SHOTS, listed, page, table
+from clients.catalog import CLIENTS, REFUSAL, SHOT, WAYS
+from clients.page import PAGE, listed, page, table
 
 
 def main() -> int:
@@ -14,7 +14,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bin/clients", description=__doc__)
     parser.add_argument("--list", action="store_true", help="only say what would be tried")
     parser.add_argument(
-        "--client", action="append", choices=[one.name for one in CLIENTS], metavar="NAME",
+        "--client",
+        action="append",
+        choices=[one.name for one in CLIENTS],
+        metavar="NAME",
         help="only this one (repeatable); the page is left alone",
     )
     parser.add_argument("--way", action="append", choices=WAYS, help="only this one (repeatable)")
@@ -24,8 +27,8 @@ def main() -> int:
         print(listed())
         return 0
     # Here, because --list has to work where nothing is installed.
-    from installing import CannotInstall, say
-    from running import run
+    from clients.installing import CannotInstall, say
+    from clients.running import run
 
     # A termination ends everything in order, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -36,13 +39,12 @@ def main() -> int:
     except CannotInstall as error:
         say(str(error))
         return 2
-    names = [client.name for client in clients]
-    for title, cells in ((SHOTS, results.shots), (REFUSALS, results.refusals)):
-        print(f"{title}\n\n{table(results.versions, cells, names, ways)}")
+    for title in (SHOT, REFUSAL):
+        print(f"{title}\n\n{table(results, title)}")
     for fault in results.faults:
         print(f"wrong: {fault}")
     if not asked.client and not asked.way:
-        PAGE.write_text(page(results, names, ways))
+        PAGE.write_text(page(results))
     return 1 if results.faults else 0
 
 

@@ -1,5 +1,5 @@
-"""Installs the clients of Debian, and in a folder of DEV_HOME those of PyPI and npm and those that are
-compiled."""
+"""Installs the clients: those of Debian, and in a folder of DEV_HOME those of PyPI and npm and what
+is compiled."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog import NODE_PACKAGES, PROXY_PROGRAMS, PYTHON_PACKAGES, Client
+from clients.catalog import NODE_PACKAGES, PROXY_PROGRAMS, PYTHON_PACKAGES, Client
 from rig import ROOT
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -32,8 +32,8 @@ def install_programs(clients: Sequence[Client], ways: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Folder:
-    """Where the clients are: `python` is a virtual environment, `node` has node_modules, `build` the
-    compiled programs."""
+    """Where the clients are: `python` is a virtual environment, `node` has node_modules, `build`
+    the compiled programs."""
 
     folder: Path
 
@@ -56,9 +56,7 @@ class Folder:
     def command(self, client: Client) -> list[str]:
         """The command line of a client up to its own arguments."""
         places = {name: str(self.folder / name) for name in ("python", "node", "build")}
-        return [
-            word.format(programs=PROGRAMS, **places) for word in shlex.split(client.command)
-        ]
+        return [word.format(programs=PROGRAMS, **places) for word in shlex.split(client.command)]
 
     def _fill_python(self) -> None:
         python = self.folder / "python" / "bin" / "python"
@@ -75,7 +73,9 @@ class Folder:
     def _fill_node(self) -> None:
         """A module finds its packages beside itself only, so the programs are copied there."""
         node = self.folder / "node"
-        if not all((node / "node_modules" / name / "package.json").exists() for name in NODE_PACKAGES):
+        if not all(
+            (node / "node_modules" / name / "package.json").exists() for name in NODE_PACKAGES
+        ):
             say(f"installing {', '.join(NODE_PACKAGES)}")
             shutil.rmtree(node, ignore_errors=True)
             node.mkdir(parents=True)
@@ -87,7 +87,11 @@ class Folder:
 
     def _build_go(self) -> None:
         build = self.folder / "build"
-        own = {"GO111MODULE": "off", "GOCACHE": str(build / "go-cache"), "GOPATH": str(build / "go")}
+        own = {
+            "GO111MODULE": "off",
+            "GOCACHE": str(build / "go-cache"),
+            "GOPATH": str(build / "go"),
+        }
         _run(["go", "build", "-o", str(build / "shot"), str(PROGRAMS / "shot.go")], environment=own)
 
 

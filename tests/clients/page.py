@@ -1,32 +1,32 @@
 """spec/clients.md: the tables of the last whole run. Needs nothing installed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from catalog import CANNOT_WORK, CLIENTS, WAYS
+from clients.catalog import CANNOT_WORK, CLIENTS, REFUSAL, SHOT, WAYS
 
 PAGE = Path(__file__).parent.parent.parent / "spec" / "clients.md"
-HEADER = ("client", "version", *WAYS)
-SHOTS = "A shot"
-REFUSALS = "A wrong password"
 
 INTRODUCTION = """# Clients
 
-HTTP clients against the real service, directly and through proxies: what `bin/clients` saw in its last run. The proxies
-have the configurations of [deploy](../deploy): nginx.conf, haproxy.cfg, Caddyfile, apache.conf. Each cell has the status
-the client was told and the seconds from its start to its end, that of its interpreter included. What is wrong is **bold**
-and explained at the end; `none` is a client that ended without an answer.
+HTTP clients against the real service, directly and through proxies: what `bin/clients` saw in its
+last run. The proxies are configured as in [deploy](../deploy): `nginx.conf`, `haproxy.cfg`,
+`Caddyfile`, `apache.conf`. A cell has the status the client was told, and the seconds from its
+start to its end, those of its interpreter included; `none` is a client that ended without an
+answer. What is wrong is **bold** and explained at the end.
 
-{versions}
+Through {proxies}.
 """
-ABOUT_SHOTS = """A form like a Breeze camera's with a photo of 4 MB, on loopback. Right is: 200 `image/jpeg`, the bytes of the picture that is
-kept, and one call of the provider.
-"""
-ABOUT_REFUSALS = """A photo of 6 MB on a line of 2 MB a second, from an address of its own. Right is: 401 with the JSON that says so, read by the
-client, and the line's address in the log.
-"""
+ABOUT = {
+    SHOT: """A form like a Breeze camera's with a photo of 4 MB, on loopback. Right is: 200
+`image/jpeg`, the bytes of the picture that is kept, and one call of the provider.
+""",
+    REFUSAL: """A photo of 6 MB on a line of 2 MB a second, from an address of its own. Right is:
+401 and its reason, read by the client, and the line's address in the log.
+""",
+}
 
 
 class Cell(Protocol):
@@ -38,52 +38,41 @@ class Cell(Protocol):
 
 @dataclass
 class Results:
-    """What was seen, as it stands in the cells, by client and way; `faults` in the order they came."""
+    """What was seen: versions of clients and of ways, and the cells by table, client and way."""
 
     versions: dict[str, str] = field(default_factory=dict)
     way_versions: dict[str, str] = field(default_factory=dict)
-    shots: dict[tuple[str, str], str] = field(default_factory=dict)
-    refusals: dict[tuple[str, str], str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
 
-    def note(self, title: str, client: str, way: str, cell: Cell) -> None:
-        """Put a cell into the table of this title."""
-        cells = self.shots if title == SHOTS else self.refusals
-        cells[client, way] = str(cell)
-        if cell.fault:
-            self.faults.append(f"`{client}`, {way}, {title.lower()}: {cell.fault}")
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong, a line for what is wrong in the same way."""
+        alike: dict[tuple[str, str], list[str]] = {}
+        for (title, client, way), cell in self.cells.items():
+            if cell.fault:
+                alike.setdefault((f"{title}, {way}", cell.fault), []).append(client)
+        return [f"{where}: {_names(who)}: {fault}" for (where, fault), who in alike.items()]
 
 
-def page(results: Results, clients: Sequence[str], ways: Sequence[str]) -> str:
+def page(results: Results) -> str:
     """The whole page as Markdown."""
     versions = [f"{name} {version}" for name, version in results.way_versions.items() if version]
-    parts = [INTRODUCTION.format(versions=f"Proxies: {', '.join(versions) or 'none'}.")]
-    for title, about, cells in (
-        (SHOTS, ABOUT_SHOTS, results.shots),
-        (REFUSALS, ABOUT_REFUSALS, results.refusals),
-    ):
-        parts.append(f"## {title}\n\n{about}\n{table(results.versions, cells, clients, ways)}")
-    impossible = _impossible(clients, ways)
-    if impossible:
-        parts.append(f"## What cannot work\n\n{impossible}")
+    parts = [INTRODUCTION.format(proxies=", ".join(versions))]
+    for title, about in ABOUT.items():
+        parts.append(f"## {title}\n\n{about}\n{table(results, title)}")
+    parts.append(f"## What cannot work\n\n{_impossible()}")
     faults = "".join(f"- {fault}\n" for fault in results.faults) or "Nothing.\n"
     parts.append(f"## What was wrong\n\n{faults}")
     return "\n".join(parts)
 
 
-def table(
-    versions: Mapping[str, str],
-    cells: Mapping[tuple[str, str], str],
-    clients: Sequence[str],
-    ways: Sequence[str],
-) -> str:
+def table(results: Results, title: str) -> str:
     """One table, in columns."""
-    header = ("client", "version", *ways)
-    rows = [header]
-    for client in clients:
-        seen = (cells.get((client, way), "") for way in ways)
-        rows.append((f"`{client}`", versions.get(client, ""), *seen))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    rows = [("client", "version", *results.way_versions)]
+    for client, version in results.versions.items():
+        seen = (str(results.cells[title, client, way]) for way in results.way_versions)
+        rows.append((f"`{client}`", version, *seen))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
         for row in rows
@@ -92,14 +81,19 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def _impossible(clients: Sequence[str], ways: Sequence[str]) -> str:
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for (client, way), why in CANNOT_WORK.items():
-        if client in clients and way in ways:
-            reasons.setdefault((client, why), []).append(way)
+def _impossible() -> str:
+    alike: dict[str, dict[tuple[str, str], None]] = {}
+    for (_, client, way), reason in CANNOT_WORK.items():
+        alike.setdefault(reason.why, {})[client, way] = None
     return "".join(
-        f"- `{client}` ({', '.join(found)}): {why}.\n" for (client, why), found in reasons.items()
+        f"- {_names(dict.fromkeys(client for client, _ in cells))}"
+        f" ({', '.join(dict.fromkeys(way for _, way in cells))}): {why}.\n"
+        for why, cells in alike.items()
     )
+
+
+def _names(clients: Iterable[str]) -> str:
+    return ", ".join(f"`{client}`" for client in clients)
 
 
 def listed() -> str:

@@ -7,10 +7,11 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx import PROGRAM as NGINX
+from clients.catalog import DIRECT, NGINX, NGINX_TLS
+from nginx import PROGRAM as NGINX_PROGRAM
 from nginx import make_certificate, nginx
 from rig import ROOT, Program, free_port
 
@@ -37,11 +38,14 @@ Include {prefix}/site.conf
 
 @dataclass(frozen=True)
 class Way:
-    """A way to the service: the port of 127.0.0.1 to post to, and what stands there."""
+    """A way to the service: the port of 127.0.0.1 to post to, and what stands there. `environment`
+    makes clients trust its certificate."""
 
     name: str
     port: int
     version: str = ""
+    scheme: str = "http"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Proxy(Program):
@@ -64,16 +68,20 @@ class Proxy(Program):
 @contextmanager
 def open_way(name: str, folder: Path, service: int) -> Iterator[Way]:
     """The way of this name to the service on a port, for as long as the block runs."""
-    if name == "direct":
+    if name == DIRECT:
         yield Way(name, service)
         return
-    prefix = folder / name
+    prefix = folder / name.replace(" ", "-")
     prefix.mkdir()
     # Apache's and nginx's workers are not root.
     prefix.chmod(0o755)
-    if name == "nginx":
-        with nginx(prefix, service, near="127.0.0.0/8") as server:
-            yield Way(name, server.port, _version([NGINX, "-v"]))
+    if name in (NGINX, NGINX_TLS):
+        with nginx(prefix, service, near="127.0.0.0/8", head_seconds=10) as server:
+            version = _version([NGINX_PROGRAM, "-v"])
+            if name == NGINX:
+                yield Way(name, server.port, version)
+            else:
+                yield Way(name, server.tls_port, version, "https", _trust(server.certificate))
         return
     port, tls_port = free_port(), free_port()
     make_certificate(prefix)
@@ -146,6 +154,25 @@ def _apache(prefix: Path, service: int, port: int, tls_port: int) -> Commands:
     (prefix / "apache.conf").write_text(main)
     program = "/usr/sbin/apache2"
     return [program, "-DFOREGROUND", "-f", str(prefix / "apache.conf")], [program, "-v"]
+
+
+def _trust(certificate: Path) -> dict[str, str]:
+    """The environment in which every client trusts this certificate."""
+    store = certificate.with_suffix(".p12")
+    subprocess.run(
+        [
+            *("keytool", "-importcert", "-noprompt", "-alias", "photoslot", "-file"),
+            *(str(certificate), "-keystore", str(store), "-storepass", "photoslot"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    names = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    java = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=photoslot"
+    return {
+        **dict.fromkeys([*names, "PERL_LWP_SSL_CA_FILE"], str(certificate)),
+        "JDK_JAVA_OPTIONS": java,
+    }
 
 
 def _shipped(name: str, changes: Mapping[str, str]) -> str:

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 
-from catalog import Client
+from clients.catalog import REFUSAL, SHOT, Client
+from clients.installing import Folder, install_programs, say
+from clients.page import Results
+from clients.proxies import open_way
+from clients.shooting import Range
 from devhome import Settings
-from installing import Folder, install_programs, say
-from page import REFUSALS, SHOTS, Results
-from proxies import open_way
-from shooting import Range
 from stage import open_stage
 
 
@@ -29,7 +29,7 @@ def run(clients: Sequence[Client], ways: Sequence[str], *, upgrade: bool) -> Res
                     # An address each: wrong passwords are counted by it.
                     address = f"127.1.{number}.{place_in_list}"
                     refusal = place.refusal(client, command, way, address)
-                    results.note(SHOTS, client.name, name, shot)
-                    results.note(REFUSALS, client.name, name, refusal)
+                    results.cells[SHOT, client.name, name] = shot
+                    results.cells[REFUSAL, client.name, name] = refusal
                     say(f"{name}: {client.name}: {shot}; wrong password: {refusal}")
     return results

@@ -1,6 +1,9 @@
 """One client, one way: a shot and a refusal, and what is wrong with what the client has seen."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -11,10 +14,10 @@ from pathlib import Path
 import httpx
 import photos
 from camera import PASSWORD, breeze_fields
-from catalog import CANNOT_WORK, Client
-from proxies import Way
+from clients.catalog import CANNOT_WORK, REFUSAL, SHOT, Client
+from clients.proxies import Way
+from clients.slow_line import slow_line
 from rig import ROOT, Service, inherited
-from slow_line import slow_line
 from stage import Stage
 
 MB = 1000**2
@@ -22,24 +25,19 @@ PHOTO_BYTES = 4 * MB
 REFUSED_BYTES = 6 * MB
 LINE_BYTES_PER_SECOND = 2 * MB
 CLIENT_SECONDS = 60
-# Who is not understood has to hear it as soon as that.
-TOLD_SECONDS = 5
 LAST_WORDS = 300
+TAG = re.compile(r"<[^>]*>?")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a client saw: the status, 0 for none, after so many seconds. `fault` says what is wrong
-    with it, `impossible` why it cannot work."""
+    """What a client saw: the status, 0 for none, after so many seconds, and what is wrong."""
 
     status: int
     seconds: float
-    fault: str = ""
-    impossible: str = ""
+    fault: str
 
     def __str__(self) -> str:
-        if self.impossible and not self.fault:
-            return f"none, {self.seconds:.1f} s"
         told = f"{self.status or 'none'}, {self.seconds:.1f} s"
         return f"**{told}**" if self.fault else told
 
@@ -76,42 +74,44 @@ class Range:
     def shot(self, client: Client, command: Sequence[str], way: Way) -> tuple[Cell, str]:
         """A shot with the right password, and the client's version."""
         self.stage.sandbox.reset()
-        seen = self._run(command, way.port, self.photo, PASSWORD)
+        seen = self._run(command, way, way.port, self.photo, PASSWORD)
         fault = self._fault_of_shot(seen)
-        return _judged(seen, fault, client, way), seen.version
+        return _judged(seen, fault, (SHOT, client.name, way.name)), seen.version
 
     def refusal(self, client: Client, command: Sequence[str], way: Way, address: str) -> Cell:
         """A shot with a wrong password from another address on a slow line."""
         self.stage.sandbox.reset()
         self.service.forget_log()
         with slow_line(way.port, address, LINE_BYTES_PER_SECOND) as port:
-            seen = self._run(command, port, self.large_photo, "not " + PASSWORD)
-        return _judged(seen, self._fault_of_refusal(seen, address), client, way)
+            seen = self._run(command, way, port, self.large_photo, "not " + PASSWORD)
+        fault = self._fault_of_refusal(seen, address)
+        return _judged(seen, fault, (REFUSAL, client.name, way.name))
 
-    def _run(self, command: Sequence[str], port: int, photo: Path, password: str) -> Seen:
+    def _run(self, command: Sequence[str], way: Way, port: int, photo: Path, password: str) -> Seen:
         out = self.stage.folder / "answer"
         out.unlink(missing_ok=True)
-        url = f"http://127.0.0.1:{port}/api/ingest/slot-001"
+        url = f"{way.scheme}://127.0.0.1:{port}/api/ingest/slot-001"
         texts = [f"{name}={value}" for name, value in breeze_fields(photo.read_bytes()).items()]
         started = time.monotonic()
         program = subprocess.Popen(
             [*command, url, str(photo), password, str(out), *texts],
             cwd=ROOT,
-            env=inherited(),
+            env=inherited() | way.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
+            start_new_session=True,
         )
         try:
             said, words = program.communicate(timeout=CLIENT_SECONDS)
         except subprocess.TimeoutExpired:
-            program.kill()
+            os.killpg(program.pid, signal.SIGKILL)
             said, words = program.communicate()
             words = f"no end after {CLIENT_SECONDS} s"
         except BaseException:
-            program.kill()
+            os.killpg(program.pid, signal.SIGKILL)
             program.wait()
             raise
         seconds = time.monotonic() - started
@@ -126,9 +126,8 @@ class Range:
     def _fault_of_shot(self, seen: Seen) -> str:
         if seen.status != 200 or seen.type != "image/jpeg":
             return _said(seen)
-        (job,) = self.stage.tables.rows(
-            "select id, delivered from job_history order by created_at desc limit 1"
-        )
+        newest = "select id from job_history order by created_at desc limit 1"
+        (job,) = self.stage.tables.rows(newest)
         kept = httpx.get(f"{self.service.url}/public/results/{job['id']}", trust_env=False)
         if seen.body != kept.content:
             return f"{len(seen.body)} bytes are not the {len(kept.content)} of the picture"
@@ -146,24 +145,25 @@ class Range:
         return _said(seen)
 
 
-def _judged(seen: Seen, fault: str, client: Client, way: Way) -> Cell:
-    impossible = CANNOT_WORK.get((client.name, way.name), "")
+def _judged(seen: Seen, fault: str, where: tuple[str, str, str]) -> Cell:
+    """The cell of a table, client and way, where some faults are known."""
+    impossible = CANNOT_WORK.get(where)
     if impossible:
         if not fault:
             fault = "it works, and stands among what cannot"
-        elif seen.seconds > TOLD_SECONDS:
-            fault = f"heard of it only after {seen.seconds:.0f} s: {fault}"
+        elif seen.seconds > impossible.seconds:
+            fault = f"knew it only after {seen.seconds:.0f} s: {fault}"
         else:
             fault = ""
-    return Cell(seen.status, seen.seconds, fault, impossible)
+    return Cell(seen.status, seen.seconds, fault)
 
 
 def _said(seen: Seen) -> str:
-    """What a client saw instead, in one line."""
+    """What a client saw instead, in one line; what is no refusal is told by its type."""
     if not seen.status:
         return seen.words or "it said nothing"
-    body = seen.body[:LAST_WORDS].decode(errors="replace") if seen.type != "image/jpeg" else ""
-    return " ".join(f"{seen.status} {seen.type} {body}".split())
+    body = seen.body[:LAST_WORDS].decode(errors="replace") if seen.status >= 400 else ""
+    return " ".join(f"{seen.status} {seen.type} {TAG.sub(' ', body)}".split())
 
 
 def _last_line(words: str) -> str:

@@ -34,9 +34,11 @@ http {{
 class Nginx(Program):
     """nginx in front of services on these ports of 127.0.0.1; `url` without TLS, `tls_url` with."""
 
-    def __init__(self, prefix: Path, ports: Sequence[int], near: str = NEAR) -> None:
+    def __init__(
+        self, prefix: Path, ports: Sequence[int], near: str = NEAR, head_seconds: int = HEAD_SECONDS
+    ) -> None:
         self.prefix = prefix
-        self.near = near
+        self.near, self.head_seconds = near, head_seconds
         self.port, self.tls_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://127.0.0.1:{self.tls_port}"
@@ -67,7 +69,7 @@ class Nginx(Program):
             "/etc/letsencrypt/live/photo.example.org/privkey.pem": str(self.prefix / "key.pem"),
             "/var/log/nginx/photoslot.log": str(self.prefix / "access.log"),
             "    127.0.0.0/8 1;": f"    {self.near} 1;",
-            "client_header_timeout 10s;": f"client_header_timeout {HEAD_SECONDS}s;",
+            "client_header_timeout 10s;": f"client_header_timeout {self.head_seconds}s;",
         }.items():
             assert shipped in site, f"{shipped} is not in {SITE.name}"
             site = site.replace(shipped, here)
@@ -78,9 +80,11 @@ class Nginx(Program):
 
 
 @contextmanager
-def nginx(prefix: Path, *ports: int, near: str = NEAR) -> Iterator[Nginx]:
-    """It runs as long as the block."""
-    server = Nginx(prefix, ports, near)
+def nginx(
+    prefix: Path, *ports: int, near: str = NEAR, head_seconds: int = HEAD_SECONDS
+) -> Iterator[Nginx]:
+    """It runs as long as the block; `near` is the network that needs no TLS."""
+    server = Nginx(prefix, ports, near, head_seconds)
     try:
         yield server
     finally:

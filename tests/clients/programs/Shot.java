@@ -1,3 +1,4 @@
+import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -27,7 +28,12 @@ public class Shot {
                 .header("Content-Type", "multipart/form-data; boundary=photoslot")
                 .POST(body)
                 .build();
-        var answer = HttpClient.newHttpClient().send(request, BodyHandlers.ofFile(Path.of(given[3])));
-        System.out.println(answer.statusCode() + " " + answer.headers().firstValue("content-type").orElse(""));
+        try {
+            var answer = HttpClient.newHttpClient().send(request, BodyHandlers.ofFile(Path.of(given[3])));
+            System.out.println(answer.statusCode() + " " + answer.headers().firstValue("content-type").orElse(""));
+        } catch (IOException failed) {
+            System.err.println(failed);
+            System.exit(1);
+        }
     }
 }

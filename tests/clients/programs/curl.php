@@ -11,6 +11,9 @@ $form['fileToUpload'] = new CURLFile($photo, 'image/jpeg', 'IMG_0003.JPG');
 
 $curl = curl_init($url);
 curl_setopt_array($curl, [CURLOPT_POSTFIELDS => $form, CURLOPT_RETURNTRANSFER => true]);
+if (getenv('SSL_CERT_FILE')) {
+    curl_setopt($curl, CURLOPT_CAINFO, getenv('SSL_CERT_FILE'));
+}
 $answer = curl_exec($curl);
 if ($answer === false) {
     fwrite(STDERR, curl_error($curl) . "\n");

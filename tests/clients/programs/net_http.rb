@@ -9,6 +9,7 @@ form << ["fileToUpload", File.open(photo, "rb"), { filename: "IMG_0003.JPG", con
 request = Net::HTTP::Post.new(URI(url))
 request.set_form(form, "multipart/form-data")
 
-answer = Net::HTTP.start(request.uri.hostname, request.uri.port) { |http| http.request(request) }
+use_ssl = request.uri.scheme == "https"
+answer = Net::HTTP.start(request.uri.hostname, request.uri.port, use_ssl: use_ssl) { |http| http.request(request) }
 File.binwrite(out, answer.body)
 puts "#{answer.code} #{answer["content-type"]}"

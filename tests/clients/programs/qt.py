@@ -1,5 +1,6 @@
 """Qt's QNetworkAccessManager; with --h2c it may speak HTTP/2, which without TLS is an Upgrade."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PySide2.QtNetwork import (
     QHttpPart,
     QNetworkAccessManager,
     QNetworkRequest,
+    QSslCertificate,
 )
 
 is_h2c = sys.argv[1] == "--h2c"
@@ -34,6 +36,11 @@ part.setBodyDevice(file)
 form.append(part)
 
 request = QNetworkRequest(QUrl(url))
+trusted = QSslCertificate.fromPath(os.environ.get("SSL_CERT_FILE", ""))
+if trusted:
+    tls = request.sslConfiguration()
+    tls.setCaCertificates(trusted)
+    request.setSslConfiguration(tls)
 request.setAttribute(QNetworkRequest.HTTP2AllowedAttribute, is_h2c)
 manager = QNetworkAccessManager()
 answer = manager.post(request, form)

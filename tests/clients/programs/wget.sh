@@ -17,12 +17,21 @@ boundary=photoslot$$
 
 LC_ALL=C wget --version | sed -n '1s/^GNU \(Wget [^ ]*\).*/\1/p'
 code=0
-LC_ALL=C wget --no-config --no-verbose --server-response --tries=1 --content-on-error --output-document="$out" \
+trust=()
+if [[ -n ${SSL_CERT_FILE:-} ]]; then
+    trust=(--ca-certificate="$SSL_CERT_FILE")
+fi
+LC_ALL=C wget ${trust[@]+"${trust[@]}"} --no-config --no-verbose --server-response --tries=1 --content-on-error --output-document="$out" \
     --header="Content-Type: multipart/form-data; boundary=$boundary" --post-file="$out.form" "$url" \
     2>"$out.log" || code=$?
 # The server refused, and said why: 6 with 401, 8 with the rest.
 if [[ $code -ne 0 && $code -ne 6 && $code -ne 8 ]]; then
     tail -n 1 "$out.log" >&2
     exit "$code"
+fi
+if [[ $code -eq 6 ]]; then
+    # Wget throws the body of a 401 away and shows its headers.
+    reason=$(sed -n 's/^ *X-Failure-Reason: *//Ip' "$out.log")
+    printf '{"failure_reason": "%s"}' "$reason" >"$out"
 fi
 awk '$1 ~ /^HTTP\// { status = $2 } tolower($1) == "content-type:" { type = $2 } END { print status, type }' "$out.log"
