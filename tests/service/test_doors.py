@@ -17,6 +17,7 @@ from camera import PASSWORD, Answer, Camera, Wire
 from conftest import MakeService
 from rig import Sandbox, Service, until
 from tables import Disk, Rows
+from traces import leaves_no_trace
 
 from service.http.connections import MAX_CONNECTIONS
 
@@ -28,6 +29,13 @@ CHUNKED = (
     b"content-type: multipart/form-data; boundary=x\r\n\r\n3\r\n--x\r\n"
 )
 SMUGGLED = b"DELETE /public/results/x HTTP/1.1\r\nhost: photoslot\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_trace(service: Service) -> Iterator[None]:
+    """See `leaves_no_trace`."""
+    yield
+    leaves_no_trace(service)
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import pytest
 from camera import PASSWORD, Answer, Camera, Wire, breeze_fields
 from conftest import MakeService, StartService
 from impatient import HEAD_SECONDS, LINGER_SECONDS, SEND_SECONDS, UPLOAD_SECONDS
-from rig import ROOT, SIGNING_KEY, Sandbox, Service, until
+from rig import ROOT, Sandbox, Service, until
 from tables import ChangeSlot, Disk, Rows
+from traces import LET_GO_SECONDS, held, leaves_no_trace
 
 BREEZE_BOUNDARY = "-" * 12 + "293582696224464412345678"
 CONTINUE_SECONDS = 0.05
@@ -27,8 +28,6 @@ CLOSED_SECONDS = 2.0
 LEEWAY_SECONDS = 1.0
 DRIP_SECONDS = 0.1
 IMPATIENT = str(ROOT / "tests" / "support" / "impatient.py")
-# A device that has hung up, or is hung up on after its refusal, is gone long before.
-LET_GO_SECONDS = 8.0
 MB = 1024**2
 # A picture of more bytes than fit between the service and a device that does not read.
 BUFFERED_BYTES = 6 * MB
@@ -36,16 +35,9 @@ BUFFERED_BYTES = 6 * MB
 
 @pytest.fixture(autouse=True)
 def no_trace(service: Service) -> Iterator[None]:
-    """Whatever a test sends: the service lives, lets go of every connection and file, and tells no
-    secret."""
+    """See `leaves_no_trace`."""
     yield
-    assert service.is_running
-    try:
-        until(lambda: not _held(service), "every connection and file is let go", LET_GO_SECONDS)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {_held(service, _told)}") from None
-    for secret in (PASSWORD, SIGNING_KEY):
-        assert secret not in service.output
+    leaves_no_trace(service)
 
 
 @pytest.fixture
@@ -53,33 +45,6 @@ def wires(camera: Camera) -> Iterator[Callable[[], Wire]]:
     """Gives connections to the service; they end with the test."""
     yield camera.wire
     camera.switch_off()
-
-
-def _held(service: Service, tell: Callable[[Any], str] = str) -> list[str]:
-    """Connections of devices and files of shots the service has open."""
-    process = psutil.Process(service.pid)
-    sockets = process.net_connections(kind="tcp")
-    return [
-        *(tell(s) for s in sockets if s.laddr.port == service.port and s.status != "LISTEN"),
-        *(f.path for f in process.open_files() if f.path.startswith(str(service.media_root))),
-    ]
-
-
-def _told(connection: Any) -> str:
-    """A connection's two ends: the state of each, and whose the other one is."""
-    there = [
-        f"{end.status} of {_command(end.pid) if end.pid else 'nobody'}"
-        for end in psutil.net_connections("tcp")
-        if (end.laddr, end.raddr) == (connection.raddr, connection.laddr)
-    ]
-    return f"{connection.raddr} {connection.status}, at its other end: {there or 'nothing'}"
-
-
-def _command(pid: int) -> str:
-    try:
-        return " ".join(psutil.Process(pid).cmdline()[:4])
-    except psutil.NoSuchProcess:
-        return f"process {pid}, which has ended"
 
 
 def refusal(answer: Answer | httpx.Response) -> tuple[int, str]:
@@ -562,7 +527,7 @@ def hurried(impatient: Service) -> Iterator[Camera]:
     with healthy(impatient):
         yield camera
     camera.switch_off()
-    until(lambda: not _held(impatient), "every connection and file is let go", LET_GO_SECONDS)
+    until(lambda: not held(impatient), "every connection and file is let go", LET_GO_SECONDS)
 
 
 def byte_by_byte(wire: Wire, rest: bytes) -> None:
@@ -796,7 +761,7 @@ def test_many_devices_that_leave_take_nothing_with_them(
             list(threads.map(leave_at, [0, 0.3, 0.6, 0.9, 1] * 6))
         # A shot without device and file is still written down.
         until(lambda: counted(service, "photoslot_in_flight") == 0, "all shots have ended", 10)
-        until(lambda: not _held(service) and not disk("temp"), "the service is quiet", 10)
+        until(lambda: not held(service) and not disk("temp"), "the service is quiet", 10)
 
     def files_after_a_crowd() -> int:
         crowd()
