@@ -28,6 +28,7 @@ from service.config import (
     media_root_from_environment,
 )
 from service.errors import PhotoslotError
+from service.logs import printable
 from service.queries import installation
 from service.storage.database import open_database
 from service.storage.media import Media
@@ -102,7 +103,7 @@ def _add(writer: archive.Writer, row: archive.Row, media_root: Path) -> bool:
     except FileNotFoundError:
         return False
     if digest != row.sha256:
-        print(f"bin/backup: {row.path} is not what was stored: a damaged disk?", file=sys.stderr)
+        _complain(f"{row.path} is not what was stored: a damaged disk?", 0)
     return True
 
 
@@ -139,7 +140,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"bin/backup: {message.strip()}", file=sys.stderr)
+    print(printable(f"bin/backup: {message.strip()}"), file=sys.stderr)
     return code
 
 

@@ -23,7 +23,7 @@ import msgspec
 from service import config as configuration
 from service.config import Config, ConfigError
 from service.errors import PhotoslotError
-from service.logs import set_up_logging
+from service.logs import printable, set_up_logging
 from service.queries import cleanup, installation
 from service.storage.database import Connection, open_database
 from service.storage.media import Media
@@ -192,7 +192,7 @@ def _tell_syslog(asked: argparse.Namespace, severity: int, sentence: str) -> Non
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"bin/cleanup: {message.strip()}", file=sys.stderr)
+    print(printable(f"bin/cleanup: {message.strip()}"), file=sys.stderr)
     return code
 
 

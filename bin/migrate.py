@@ -23,6 +23,7 @@ import psycopg
 import yoyo
 
 from service.config import ConfigError, database_url_from_environment
+from service.logs import printable
 from service.storage.schema import MIGRATIONS, is_contraction
 
 NOTHING = "nothing"
@@ -170,7 +171,7 @@ def _run(asked: argparse.Namespace, url: str) -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"bin/migrate: {message.strip()}", file=sys.stderr)
+    print(printable(f"bin/migrate: {message.strip()}"), file=sys.stderr)
     return code
 
 

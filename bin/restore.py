@@ -35,6 +35,7 @@ from service.config import (
     media_root_from_environment,
 )
 from service.errors import PhotoslotError
+from service.logs import printable
 from service.queries import installation, media
 from service.storage.database import open_database
 from service.storage.media import UNFINISHED
@@ -215,7 +216,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"bin/restore: {message.strip()}", file=sys.stderr)
+    print(printable(f"bin/restore: {message.strip()}"), file=sys.stderr)
     return code
 
 

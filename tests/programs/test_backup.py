@@ -1,5 +1,6 @@
 """bin/backup and bin/restore: a service that moves into an empty one, and what is refused."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -203,6 +204,22 @@ def climbing(path: Path) -> None:
     rewritten(path, lambda name: name.replace("results/", "results/../../"))
 
 
+def commanding(path: Path) -> None:
+    """A list of sums that names what a terminal would obey."""
+    old = path.with_suffix(".old")
+    path.rename(old)
+    with tarfile.open(old) as source, tarfile.open(path, "w") as copy:
+        for member in source:
+            content = source.extractfile(member)
+            assert content is not None
+            data = content.read()
+            if member.name == archive.SUMS:
+                data += b"0" * 64 + b"  media/results/\x1b[2J\xc2\x9b31m\n"
+            member.size = len(data)
+            copy.addfile(member, io.BytesIO(data))
+    old.unlink()
+
+
 def rewritten(path: Path, rename: Callable[[str], str | None]) -> None:
     old = path.with_suffix(".old")
     path.rename(old)
@@ -223,6 +240,7 @@ def rewritten(path: Path, rename: Callable[[str], str | None]) -> None:
         (cut, "not a whole tar file"),
         (without_sums, "has no SHA256SUMS"),
         (climbing, "does not belong into a backup"),
+        (commanding, "media/results/\\u001b[2J\\u009b31m is not as SHA256SUMS has it"),
     ],
 )
 def test_a_bad_archive_is_refused_and_nothing_changes(
