@@ -38,11 +38,13 @@ class Cell(Protocol):
 
 @dataclass
 class Results:
-    """What was seen: versions of clients and of ways, and the cells by table, client and way."""
+    """What was seen: versions of clients and of ways, the cells by table, client and way, and what
+    is wrong with a way itself."""
 
     versions: dict[str, str] = field(default_factory=dict)
     way_versions: dict[str, str] = field(default_factory=dict)
     cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
+    sites: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[str]:
@@ -51,7 +53,10 @@ class Results:
         for (title, client, way), cell in self.cells.items():
             if cell.fault:
                 alike.setdefault((f"{title}, {way}", cell.fault), []).append(client)
-        return [f"{where}: {_names(who)}: {fault}" for (where, fault), who in alike.items()]
+        return [
+            *(f"{where}: {_names(who)}: {fault}" for (where, fault), who in alike.items()),
+            *(f"{way}: {fault}" for way, faults in self.sites.items() for fault in faults),
+        ]
 
 
 def page(results: Results) -> str:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clients.catalog import DIRECT, NGINX, NGINX_TLS
@@ -38,13 +38,14 @@ Include {prefix}/site.conf
 
 @dataclass(frozen=True)
 class Way:
-    """A way to the service: the port of 127.0.0.1 to post to, and what stands there. `environment`
-    makes clients trust its certificate."""
+    """A way to the service: what clients post to, and what stands there. A proxy also listens with
+    TLS, with a certificate that `environment` makes clients trust."""
 
     name: str
-    port: int
+    url: str
     version: str = ""
-    scheme: str = "http"
+    tls_url: str = ""
+    certificate: Path = Path()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,27 +70,38 @@ class Proxy(Program):
 def open_way(name: str, folder: Path, service: int) -> Iterator[Way]:
     """The way of this name to the service on a port, for as long as the block runs."""
     if name == DIRECT:
-        yield Way(name, service)
+        yield Way(name, f"http://127.0.0.1:{service}")
         return
     prefix = folder / name.replace(" ", "-")
     prefix.mkdir()
     # Apache's and nginx's workers are not root.
     prefix.chmod(0o755)
-    if name in (NGINX, NGINX_TLS):
-        with nginx(prefix, service, near="127.0.0.0/8", head_seconds=10) as server:
-            version = _version([NGINX_PROGRAM, "-v"])
-            if name == NGINX:
-                yield Way(name, server.port, version)
-            else:
-                yield Way(name, server.tls_port, version, "https", _trust(server.certificate))
-        return
+    open_proxy = _open_nginx if name in (NGINX, NGINX_TLS) else _open_other
+    with open_proxy(name, prefix, service) as way:
+        yield way
+
+
+@contextmanager
+def _open_nginx(name: str, prefix: Path, service: int) -> Iterator[Way]:
+    with nginx(prefix, service, near="127.0.0.0/8", head_seconds=10) as server:
+        version, certificate = _version([NGINX_PROGRAM, "-v"]), server.certificate
+        plain = Way(name, server.url, version, server.tls_url, certificate)
+        if name == NGINX_TLS:
+            yield replace(plain, url=server.tls_url, environment=_trust(certificate))
+        else:
+            yield plain
+
+
+@contextmanager
+def _open_other(name: str, prefix: Path, service: int) -> Iterator[Way]:
     port, tls_port = free_port(), free_port()
-    make_certificate(prefix)
+    certificate = make_certificate(prefix)
     start = {"HAProxy": _haproxy, "Caddy": _caddy, "Apache": _apache}[name]
     command, version = start(prefix, service, port, tls_port)
     proxy = Proxy(command, prefix, port)
     try:
-        yield Way(name, port, _version(version))
+        url, tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
+        yield Way(name, url, _version(version), tls_url, certificate)
     finally:
         proxy.stop()
 

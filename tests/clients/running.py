@@ -7,7 +7,8 @@ from clients.catalog import REFUSAL, SHOT, Client
 from clients.installing import Folder, install_programs, say
 from clients.page import Results
 from clients.proxies import open_way
-from clients.shooting import Range
+from clients.shooting import Studio
+from clients.site import site_faults
 from devhome import Settings
 from stage import open_stage
 
@@ -19,16 +20,17 @@ def run(clients: Sequence[Client], ways: Sequence[str], *, upgrade: bool) -> Res
     folder.fill(clients, upgrade=upgrade)
     results = Results()
     with open_stage() as stage, stage.service(TRUSTED_PROXIES="127.0.0.1") as service:
-        place = Range.make(stage, service)
+        studio = Studio.make(stage, service)
         for number, name in enumerate(ways, start=1):
             with open_way(name, stage.folder, service.port) as way:
                 results.way_versions[name] = way.version
-                for place_in_list, client in enumerate(clients, start=1):
+                results.sites[name] = list(site_faults(way, service))
+                for place, client in enumerate(clients, start=1):
                     command = folder.command(client)
-                    shot, results.versions[client.name] = place.shot(client, command, way)
+                    shot, results.versions[client.name] = studio.shot(client, command, way)
                     # An address each: wrong passwords are counted by it.
-                    address = f"127.1.{number}.{place_in_list}"
-                    refusal = place.refusal(client, command, way, address)
+                    address = f"127.1.{number}.{place}"
+                    refusal = studio.refusal(client, command, way, address)
                     results.cells[SHOT, client.name, name] = shot
                     results.cells[REFUSAL, client.name, name] = refusal
                     say(f"{name}: {client.name}: {shot}; wrong password: {refusal}")

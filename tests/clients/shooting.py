@@ -55,7 +55,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Range:
+class Studio:
     """The service with its sandbox, and the photos."""
 
     stage: Stage
@@ -64,7 +64,7 @@ class Range:
     large_photo: Path
 
     @classmethod
-    def make(cls, stage: Stage, service: Service) -> "Range":
+    def make(cls, stage: Stage, service: Service) -> "Studio":
         """With a photo of about 4 MB for a shot and one of about 6 MB for a refusal."""
         photo, large_photo = stage.folder / "photo.jpg", stage.folder / "large.jpg"
         photo.write_bytes(photos.big_jpeg(target_bytes=PHOTO_BYTES))
@@ -74,7 +74,7 @@ class Range:
     def shot(self, client: Client, command: Sequence[str], way: Way) -> tuple[Cell, str]:
         """A shot with the right password, and the client's version."""
         self.stage.sandbox.reset()
-        seen = self._run(command, way, way.port, self.photo, PASSWORD)
+        seen = self._run(command, way, way.url, self.photo, PASSWORD)
         fault = self._fault_of_shot(seen)
         return _judged(seen, fault, (SHOT, client.name, way.name)), seen.version
 
@@ -82,19 +82,20 @@ class Range:
         """A shot with a wrong password from another address on a slow line."""
         self.stage.sandbox.reset()
         self.service.forget_log()
-        with slow_line(way.port, address, LINE_BYTES_PER_SECOND) as port:
-            seen = self._run(command, way, port, self.large_photo, "not " + PASSWORD)
+        scheme, host, port = way.url.split(":")
+        with slow_line(int(port), address, LINE_BYTES_PER_SECOND) as begin:
+            url = f"{scheme}:{host}:{begin}"
+            seen = self._run(command, way, url, self.large_photo, "not " + PASSWORD)
         fault = self._fault_of_refusal(seen, address)
         return _judged(seen, fault, (REFUSAL, client.name, way.name))
 
-    def _run(self, command: Sequence[str], way: Way, port: int, photo: Path, password: str) -> Seen:
+    def _run(self, command: Sequence[str], way: Way, url: str, photo: Path, password: str) -> Seen:
         out = self.stage.folder / "answer"
         out.unlink(missing_ok=True)
-        url = f"{way.scheme}://127.0.0.1:{port}/api/ingest/slot-001"
         texts = [f"{name}={value}" for name, value in breeze_fields(photo.read_bytes()).items()]
         started = time.monotonic()
         program = subprocess.Popen(
-            [*command, url, str(photo), password, str(out), *texts],
+            [*command, f"{url}/api/ingest/slot-001", str(photo), password, str(out), *texts],
             cwd=ROOT,
             env=inherited() | way.environment,
             stdin=subprocess.DEVNULL,
