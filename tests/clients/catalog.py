@@ -83,7 +83,7 @@ QT_ENDS_WITH_TLS = Reason(
 JAVA_WAITS_FOR_WINDOW = Reason(
     "over HTTP/2 Java's client waits until it may send the rest before it looks at an answer that"
     " has come (RFC 9113, 8.1, allows that answer); nginx takes no more and hangs up after 30 s",
-    seconds=45.0,
+    seconds=55.0,
 )
 # What cannot work, by table, client and way. A cell that works after all does not belong here.
 CANNOT_WORK = {
