@@ -30,8 +30,9 @@ def main() -> int:
     from clients.installing import CannotInstall, say
     from clients.running import run
 
-    # A termination ends everything in order, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # A termination ends everything in order, as Ctrl-C does, also where a shell has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     clients = [one for one in CLIENTS if not asked.client or one.name in asked.client]
     ways = [way for way in WAYS if not asked.way or way in asked.way]
     try:
