@@ -22,6 +22,8 @@ from load import run, shoot
 from rig import ROOT, SIGNING_KEY, Service, until
 from stage import Stage
 
+from service.upkeep.worker_lease import LEASE_SECONDS
+
 DAYS = 120
 LATENCY_SECONDS = 0.2
 PHOTO_BYTES = 4_000_000
@@ -32,7 +34,8 @@ ASKED_MS = 20
 ASK_PAUSE_SECONDS = 0.1
 PICTURE = b"a picture of a few bytes"
 KILLED_SHOTS = 20
-RETRY_SECONDS = 3.0
+# A killed process lives until its lease has run out.
+RETRY_SECONDS = LEASE_SECONDS + 3.0
 CLEANUP_SECONDS = 600
 MEBIBYTE = 1024**2
 
