@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from service.counters import ADDED_SECONDS, REPLAYS, SHOT_SECONDS, SHOTS
-from service.errors import Overloaded, PhotoslotError
+from service.errors import DatabaseUnavailable, Overloaded, PhotoslotError
 from service.http.multipart import Upload
 from service.pictures.inspect import inspect
 from service.providers.attempts import MIN_ATTEMPT_SECONDS
@@ -30,7 +30,10 @@ async def admit(
 
     Whatever happens in the block, an authenticated sender's shot ends in exactly one row, then its
     temporary files go, and its log line knows all of it. Raises `ShuttingDown`, `Overloaded`,
-    `StorageFull`, `StorageError`."""
+    `DatabaseUnavailable`, `StorageFull`, `StorageError`."""
+    if not state["holds_lease"]():
+        # Others take this process for dead: they would end what it began now, and remove its files.
+        raise DatabaseUnavailable(private="the worker lease has run out and is not renewed yet")
     intake, media = state["intake"], state["media"]
     async with intake.visit(shot.address, expected_bytes) as shot.visit:
         if is_known:

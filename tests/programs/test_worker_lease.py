@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import photos
+import psycopg
 import pytest
 from camera import Camera, breeze_fields
 from conftest import MakeService
@@ -307,3 +308,24 @@ def test_a_process_that_ends_in_order_leaves_no_lease(
 
     locks = {row["objid"] for row in rows(WORKER_LOCKS)}
     assert {row["worker"] for row in rows("select worker from worker_lease")} <= locks
+
+
+@pytest.mark.slow
+def test_a_process_whose_lease_is_not_renewed_takes_no_shot(
+    make_service: MakeService, tables: Tables, sandbox: Sandbox
+) -> None:
+    camera = Camera(make_service().url)
+    assert camera.shoot().status_code == 200
+
+    with psycopg.connect(tables.url) as somebody:
+        somebody.execute("lock table worker_lease in share mode")
+        refused = until(
+            lambda: (answer := camera.shoot()).status_code != 200 and answer,
+            "its lease has run out",
+            LEASE_SECONDS + 3,
+        )
+        calls = len(sandbox.calls())
+        assert camera.shoot().status_code == refused.status_code == 503
+        assert refused.headers["x-failure-reason"] == "database_unavailable"
+        assert len(sandbox.calls()) == calls
+    until(lambda: camera.shoot().status_code == 200, "it takes shots again", LEASE_SECONDS)

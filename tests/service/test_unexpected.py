@@ -58,7 +58,8 @@ async def call(
     plan = Plan(driver, ACCOUNT, "image_edit", msgspec.defstruct("Nothing", [])(), ())
     with ThreadPoolExecutor(1) as threads:
         async with open_client(1) as client:
-            context = CallContext(client, threads, lambda _: "", at_once, failed, now, attempts)
+            shared = (client, threads, lambda _: "", at_once, failed, lambda: True)
+            context = CallContext(*shared, now, attempts)
             with pytest.raises(PhotoslotError) as raised:
                 await edit(context, Ready(plan, photo, ()), now + seconds)
     return raised.value, attempts, told
