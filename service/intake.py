@@ -23,6 +23,8 @@ MAX_STRANGERS_OF_NETWORK = 30
 # Of MAX_SPOOL_MB.
 SHARE_OF_STRANGERS = 0.25
 SHARE_OF_NETWORK = 0.125
+# Looking at the disk and at all uploads costs some microseconds: not for every packet.
+CHECKED_BYTES = 256 * 1024
 # Nobody goes before it could send what it came with.
 FIRST_SECONDS = 2.0
 MB = 1024**2
@@ -38,6 +40,7 @@ class Visit:
     limit: asyncio.Timeout
     bytes: int = 0
     is_stranger: bool = True
+    _checked: int = 0
 
     def show(self) -> None:
         """Its sender has shown the password. Raises `Overloaded` when all places are taken."""
@@ -47,7 +50,9 @@ class Visit:
     def take(self, count: int) -> None:
         """So many more bytes are here. Raises `Overloaded`, `StorageFull`, `StorageError`."""
         self.bytes += count
-        self.intake.check_bytes(self)
+        if self.bytes - self._checked >= CHECKED_BYTES:
+            self._checked = self.bytes
+            self.intake.check_bytes(self)
 
     def rate(self, now: float) -> float:
         """Bytes a second so far."""

@@ -7,6 +7,7 @@ head has no end, and where it is cut into crumbs.
 import re
 
 import h11
+from h11._readers import ContentLengthReader
 
 MAX_HEAD_BYTES = 64 * 1024
 # As Apache's LimitRequestFields: each costs far more to parse than it costs to send.
@@ -32,6 +33,7 @@ class Parser(h11.Connection):
         self._last = b""
         self._chunks = 0
         self._body_bytes = 0
+        self._passed_by = b""
 
     @property
     def has_whole_request(self) -> bool:
@@ -51,6 +53,8 @@ class Parser(h11.Connection):
                 # The empty line some clients send after a body (RFC 9112, 2.2).
                 data = data.lstrip(b"\r\n")
             self._count_head_lines(data)
+        elif isinstance(self._reader, ContentLengthReader) and not self.trailing_data[0]:
+            data = self._pass_by(self._reader, data)
         if data:
             super().receive_data(data)
 
@@ -64,6 +68,9 @@ class Parser(h11.Connection):
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         if self.their_state is h11.MUST_CLOSE:
             return h11.PAUSED
+        if self._passed_by:
+            data, self._passed_by = self._passed_by, b""
+            return h11.Data(data=data)
         try:
             if self._in_head and self._head_lines > MAX_HEAD_LINES:
                 raise h11.RemoteProtocolError("too many header fields", 431)
@@ -71,6 +78,15 @@ class Parser(h11.Connection):
         except h11.RemoteProtocolError as error:
             self.refused_with = self._status(error)
             raise
+
+    def _pass_by(self, reader: ContentLengthReader, data: bytes) -> bytes:
+        """The bytes of a body whose length is known need no parser: h11's buffer would copy each of
+        them four times. What is behind them is given back."""
+        self._passed_by += data[: reader._remaining]
+        rest = data[reader._remaining :]
+        reader._remaining -= len(data) - len(rest)
+        self.client_is_waiting_for_100_continue = False
+        return rest
 
     def _checked(
         self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
