@@ -15,7 +15,7 @@ from conftest import MakeService
 from rig import Sandbox, Service, until
 from tables import ChangeSlot, Disk, Execute, Rows
 
-from service.intake import MAX_STRANGERS_OF_NETWORK
+from service.intake import CHECKED_BYTES, MAX_STRANGERS_OF_NETWORK
 from service.throttle import INGEST
 
 WRONG = "wrong password"
@@ -399,7 +399,8 @@ def test_a_service_refuses_more_bytes_than_it_can_spool_as_they_arrive(
 ) -> None:
     camera = Camera(make_service(MAX_SPOOL_MB="1").url)
 
-    assert_refused(camera.shoot(photos.jpeg() + bytes(1024**2)), 503, "overloaded")
+    photo = photos.jpeg() + bytes(1024**2 + CHECKED_BYTES)
+    assert_refused(camera.shoot(photo), 503, "overloaded")
     assert (sandbox.calls(), disk()) == ([], [])
     assert [camera.shoot().status_code for _ in range(3)] == [200] * 3
 
