@@ -30,6 +30,7 @@ class Parser(h11.Connection):
         self.refused_with = 400
         self._in_head = True
         self._head_lines = 0
+        self._head_bytes = 0
         self._last = b""
         self._chunks = 0
         self._body_bytes = 0
@@ -52,7 +53,7 @@ class Parser(h11.Connection):
             if not self.trailing_data[0]:
                 # The empty line some clients send after a body (RFC 9112, 2.2).
                 data = data.lstrip(b"\r\n")
-            self._count_head_lines(data)
+            self._measure_head(data)
         elif isinstance(self._reader, ContentLengthReader) and not self.trailing_data[0]:
             data = self._pass_by(self._reader, data)
         if data:
@@ -72,6 +73,8 @@ class Parser(h11.Connection):
             data, self._passed_by = self._passed_by, b""
             return h11.Data(data=data)
         try:
+            if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+                raise h11.RemoteProtocolError("the head is too long", 431)
             if self._in_head and self._head_lines > MAX_HEAD_LINES:
                 raise h11.RemoteProtocolError("too many header fields", 431)
             return self._checked(super().next_event())
@@ -100,12 +103,13 @@ class Parser(h11.Connection):
             self._count_chunk(event)
         return event
 
-    def _count_head_lines(self, data: bytes) -> None:
-        """Before they are parsed; bytes behind the head's end are the body's."""
+    def _measure_head(self, data: bytes) -> None:
+        """Before it is parsed, also one that comes whole; what is behind its end is the body's."""
         joined = self._last + data
         end = HEAD_END.search(joined)
         until = end.start() if end else len(joined)
         self._head_lines += joined.count(b"\n", len(self._last), until)
+        self._head_bytes += max(0, until - len(self._last))
         self._last = joined[-3:]
 
     def _count_chunk(self, event: h11.Data) -> None:
@@ -115,7 +119,7 @@ class Parser(h11.Connection):
             raise h11.RemoteProtocolError("the chunks of the body are too small", 400)
 
     def _status(self, error: h11.RemoteProtocolError) -> int:
-        is_target = self._in_head and b"\n" not in self.trailing_data[0]
+        is_target = self._in_head and b"\n" not in self.trailing_data[0][:MAX_HEAD_BYTES]
         return 414 if error.error_status_hint == 431 and is_target else error.error_status_hint
 
 

@@ -153,6 +153,23 @@ def test_what_has_no_end_is_ended(
     assert re.search(rf'photoslot_refusals_total{{reason="{words}"}} [1-9]', counted)
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /livez?%s HTTP/1.1\r\nhost: x\r\n\r\n", 414),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n", 431),
+    ],
+    ids=["target", "field"],
+)
+def test_a_head_that_is_too_long_is_so_although_it_comes_whole(
+    wires: Callable[[], Wire], head: bytes, status: int
+) -> None:
+    for length, wanted in ((60_000, 200), (66_000, status)):
+        wire = wires()
+        wire.send(head % (b"a" * length))
+        assert wire.answer().status == wanted
+
+
 def test_many_heads_without_an_end_take_little_memory(
     service: Service, wires: Callable[[], Wire]
 ) -> None:
